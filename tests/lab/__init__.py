@@ -1,0 +1,1 @@
+"""The lab: makes real kernel dumps with known contents, from Debian's packages, under QEMU."""

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* One lock of each kind, by name, and the things that tasks wait for without an owner. */
+#include <linux/completion.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rtmutex.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/semaphore.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "storlab.h"
+
+static DEFINE_MUTEX(storlab_a);
+static DEFINE_MUTEX(storlab_b);
+static DEFINE_MUTEX(storlab_c);
+static DECLARE_RWSEM(storlab_rw);
+static DECLARE_RWSEM(storlab_rw_written);
+static DEFINE_RT_MUTEX(storlab_rt);
+static DEFINE_RT_MUTEX(storlab_rt_outer);
+static DEFINE_SPINLOCK(storlab_spin);
+static struct semaphore storlab_sem;
+static DECLARE_COMPLETION(storlab_done);
+static DECLARE_WAIT_QUEUE_HEAD(storlab_event);
+
+static struct workqueue_struct *storlab_wq;
+static struct work_struct storlab_flush_work;
+static struct work_struct storlab_queued_work;
+static DECLARE_COMPLETION(storlab_flushed);
+
+static const struct {
+	const char *name;
+	const char *kind;
+	void *address;
+} storlab_locks[] = {
+	{ "storlab_a", "mutex", &storlab_a },
+	{ "storlab_b", "mutex", &storlab_b },
+	{ "storlab_c", "mutex", &storlab_c },
+	{ "storlab_rw", "rwsem", &storlab_rw },
+	{ "storlab_rw_written", "rwsem", &storlab_rw_written },
+	{ "storlab_rt", "rt_mutex", &storlab_rt },
+	{ "storlab_rt_outer", "rt_mutex", &storlab_rt_outer },
+	{ "storlab_spin", "spinlock", &storlab_spin },
+	{ "storlab_sem", "semaphore", &storlab_sem },
+	{ "storlab_done", "completion", &storlab_done },
+	{ "storlab_flushed", "completion", &storlab_flushed },
+	{ "storlab_event", "wait_queue", &storlab_event },
+	{ "storlab_flush_work", "work", &storlab_flush_work },
+	{ "storlab_queued_work", "work", &storlab_queued_work },
+};
+
+static void *storlab_find(const char *kind, const char *name)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(storlab_locks); i++)
+		if (!strcmp(storlab_locks[i].kind, kind) && !strcmp(storlab_locks[i].name, name))
+			return storlab_locks[i].address;
+	return NULL;
+}
+
+/* A work item that never ends: with one active at a time, the next one stays queued behind it. */
+static void storlab_flush_fn(struct work_struct *work)
+{
+	wait_for_completion(&storlab_flushed);
+}
+
+static void storlab_queued_fn(struct work_struct *work)
+{
+}
+
+int storlab_lock_step(const char *verb, const char *name)
+{
+	void *lock;
+
+	if (!strcmp(verb, "mutex") && (lock = storlab_find("mutex", name)))
+		mutex_lock(lock);
+	else if (!strcmp(verb, "read") && (lock = storlab_find("rwsem", name)))
+		down_read(lock);
+	else if (!strcmp(verb, "write") && (lock = storlab_find("rwsem", name)))
+		down_write(lock);
+	else if (!strcmp(verb, "rt_mutex") && (lock = storlab_find("rt_mutex", name)))
+		rt_mutex_lock(lock);
+	else if (!strcmp(verb, "spinlock") && (lock = storlab_find("spinlock", name)))
+		spin_lock(lock);
+	else if (!strcmp(verb, "semaphore") && (lock = storlab_find("semaphore", name)))
+		down(lock);
+	else if (!strcmp(verb, "completion") && (lock = storlab_find("completion", name)))
+		wait_for_completion(lock);
+	else if (!strcmp(verb, "event"))
+		wait_event(storlab_event, false);
+	else if (!strcmp(verb, "stuck-work"))
+		queue_work(storlab_wq, &storlab_flush_work);
+	else if (!strcmp(verb, "queue-work"))
+		queue_work(storlab_wq, &storlab_queued_work);
+	else if (!strcmp(verb, "flush-work"))
+		flush_work(&storlab_flush_work);
+	else
+		return -ENOENT;
+	return 0;
+}
+
+void storlab_locks_facts(struct seq_file *facts)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(storlab_locks); i++)
+		seq_printf(facts,
+			   "{\"fact\": \"lock\", \"name\": \"%s\", \"kind\": \"%s\", "
+			   "\"address\": \"0x%px\"}\n",
+			   storlab_locks[i].name, storlab_locks[i].kind, storlab_locks[i].address);
+}
+
+int storlab_locks_init(void)
+{
+	sema_init(&storlab_sem, 1);
+	INIT_WORK(&storlab_flush_work, storlab_flush_fn);
+	INIT_WORK(&storlab_queued_work, storlab_queued_fn);
+	storlab_wq = alloc_workqueue("storlab_wq", 0, 1);
+	return storlab_wq ? 0 : -ENOMEM;
+}

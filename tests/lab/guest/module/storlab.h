@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#ifndef STORLAB_H
+#define STORLAB_H
+
+#include <linux/seq_file.h>
+#include <linux/types.h>
+
+/*
+ * A step is one word, "verb" or "verb:argument". Each file below knows some of them and answers
+ * -ENOENT to the others.
+ */
+int storlab_lock_step(const char *verb, const char *argument);
+int storlab_crash_step(const char *verb, const char *argument);
+
+/* JSON lines about the locks and objects of this module. */
+void storlab_locks_facts(struct seq_file *facts);
+void storlab_objects_facts(struct seq_file *facts);
+
+int storlab_locks_init(void);
+int storlab_objects_init(void);
+
+#endif

@@ -1,0 +1,137 @@
+"""Debian's cloud kernels: image, vmlinux with DWARF, drivers for the guest, headers."""
+
+import json
+import lzma
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.lab import packages
+from tests.lab.cache import LabError, cache_directory, making, say
+
+SERIES = ("6.1", "6.12")
+
+# What the guests load; on 6.12 all but virtio_blk and qemu_fw_cfg are built in.
+DRIVERS = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+    "qemu_fw_cfg",
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    series: str
+    """"6.1" or "6.12"."""
+    release: str
+    """What uname -r says."""
+    packages: dict[str, str]
+    """Debian package -> version, of everything it was made from."""
+
+    @property
+    def directory(self) -> Path:
+        return cache_directory() / "kernels" / self.release
+
+    @property
+    def vmlinux(self) -> Path:
+        return self.directory / "vmlinux"
+
+    @property
+    def vmlinuz(self) -> Path:
+        return self.directory / "vmlinuz"
+
+    @property
+    def drivers(self) -> Path:
+        return self.directory / "drivers"
+
+    @property
+    def build(self) -> Path:
+        """Where kbuild finds this kernel's headers and configuration."""
+        return self.directory / "headers/usr/src" / f"linux-headers-{self.release}"
+
+
+def cached_kernel(series: str) -> Kernel | None:
+    """The kernel of that series that the cache holds, if any."""
+    description = cache_directory() / "kernels" / series / "kernel.json"
+    if not description.exists():
+        return None
+    return Kernel(**json.loads(description.read_text()))
+
+
+def ensure_kernel(series: str) -> Kernel:
+    """The cached kernel of that series, or the newest that can be downloaded whole.
+
+    The lists may name a -dbg package that has already left the pool, so older ones are tried.
+    """
+    if kernel := cached_kernel(series):
+        return kernel
+    packages.ensure_lists()
+    failures = []
+    for release in packages.kernel_releases(series)[:4]:
+        try:
+            return _make(series, release)
+        except LabError as error:
+            say(f"{release} cannot be had: {error}")
+            failures.append(release)
+    raise LabError(
+        f"no {series} cloud kernel could be downloaded with its debug symbols and headers "
+        f"(tried {', '.join(failures) or 'none: Debian 12 with security updates has them'})"
+    )
+
+
+def _make(series: str, release: str) -> Kernel:
+    image, debug = f"linux-image-{release}", f"linux-image-{release}-dbg"
+    headers = f"linux-headers-{release}"
+    parts = packages.dependencies(headers, r"linux-(?:headers-\S+-common|kbuild-\S+)")
+    say(f"downloading {release} (about 340 MB)")
+    debs = packages.download([image, debug, headers, *parts])
+
+    versions = {name: deb.name.split("_")[1] for name, deb in debs.items()}
+    kernel = Kernel(series, release, versions)
+    say(f"unpacking {release}")
+    with making(kernel.directory) as new:
+        packages.extract_members(debs[debug], new, "usr/lib/debug/boot")
+        (new / f"usr/lib/debug/boot/vmlinux-{release}").rename(new / "vmlinux")
+        shutil.rmtree(new / "usr")
+
+        packages.extract(debs[image], new / "image")
+        (new / f"image/boot/vmlinuz-{release}").rename(new / "vmlinuz")
+        _collect_drivers(new / "image", new / "drivers")
+
+        for name in (headers, *parts):
+            packages.extract(debs[name], new / "headers")
+        _relocate_headers(new / "headers/usr/src", kernel)
+        (new / "kernel.json").write_text(json.dumps(asdict(kernel), indent=2) + "\n")
+    debs[debug].unlink()
+
+    link = cache_directory() / "kernels" / series
+    link.unlink(missing_ok=True)
+    link.symlink_to(release)
+    return kernel
+
+
+def _collect_drivers(image: Path, drivers: Path) -> None:
+    """Loose .ko files, decompressed: insmod of busybox takes them so. 6.12's are .ko.xz."""
+    drivers.mkdir()
+    for name in DRIVERS:
+        for file in image.rglob(f"{name}.ko*"):
+            data = file.read_bytes()
+            (drivers / f"{name}.ko").write_bytes(
+                lzma.decompress(data) if file.suffix == ".xz" else data
+            )
+
+
+def _relocate_headers(sources: Path, kernel: Kernel) -> None:
+    """The header packages expect to be installed; make them work from where they are."""
+    final = kernel.directory / "headers/usr/src"
+    makefile = sources / f"linux-headers-{kernel.release}" / "Makefile"
+    makefile.write_text(re.sub(r"/usr/src(?=/)", str(final), makefile.read_text()))
+    # kbuild makes BTF for a module only beside a vmlinux; 6.12's headers bring one with BTF alone.
+    vmlinux = makefile.with_name("vmlinux")
+    if not vmlinux.exists():
+        vmlinux.symlink_to(kernel.vmlinux)

@@ -1,0 +1,214 @@
+"""The manifest: what is true in a dump, from what the lab set up and the guest told.
+
+Nothing in it comes from looking into the dump.
+"""
+
+from typing import Any
+
+from tests.lab.cache import LabError
+from tests.lab.kernel import Kernel
+from tests.lab.qemu import Fact
+from tests.lab.scenarios import Scenario
+
+# Steps that wait until they have what they ask for: verb -> how the lock is then held.
+ACQUIRING = {
+    "mutex": "exclusive",
+    "rt_mutex": "exclusive",
+    "spinlock": "exclusive",
+    "semaphore": "exclusive",
+    "read": "read",
+    "write": "write",
+}
+# Steps that wait for something that nobody owns.
+WAITING = {"completion": "completion", "event": "wait_queue", "flush-work": "work"}
+# For these the kernel records no owner, or no certain one.
+OWNER_UNKNOWN = {"semaphore"}
+
+
+def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict[str, Any]:
+    tasks = _tasks(facts)
+    locks = _locks(facts, tasks)
+    return {
+        "name": scenario.name,
+        "series": kernel.series,
+        "release": kernel.release,
+        "packages": kernel.packages,
+        "capture": scenario.capture,
+        "memory_mib": scenario.memory_mib,
+        "cpus": int(scenario.cpus.partition(",")[0]),
+        "possible_cpus": scenario.possible_cpus,
+        "panic": _panic(scenario, tasks),
+        "culprits": [_by_comm(tasks, comm)["pid"] for comm in scenario.culprits],
+        "tasks": list(tasks.values()),
+        "blocked": [pid for pid, task in tasks.items() if task.get("waits_for")],
+        "locks": locks,
+        "cycles": _cycles(tasks, locks),
+        "spinning": [
+            {"pid": pid, "comm": task["comm"], "cpu": task["pinned_to"], **task["spins"]}
+            for pid, task in tasks.items()
+            if task.get("spins")
+        ],
+        "objects": {
+            fact["name"]: {"kind": fact["kind"], "address": fact["address"]}
+            for fact in facts
+            if fact["fact"] == "object"
+        },
+        **{fact["name"]: fact["value"] for fact in facts if fact["fact"] == "true"},
+        **scenario.true,
+    }
+
+
+def _comm(fact: Fact) -> str:
+    """Bytes that are not UTF-8 become surrogates: .encode(errors="surrogateescape") undoes it."""
+    return bytes.fromhex(fact["comm_hex"]).decode(errors="surrogateescape")
+
+
+def _tasks(facts: list[Fact]) -> dict[int, dict[str, Any]]:
+    """Everyone who told of themselves, and the kernel threads of our module."""
+    tasks: dict[int, dict[str, Any]] = {}
+    for fact in facts:
+        if fact["fact"] == "task":
+            tasks[fact["pid"]] = {
+                "pid": fact["pid"],
+                "ppid": fact["ppid"],
+                "comm": _comm(fact),
+                "comm_hex": fact["comm_hex"],
+                "kthread": False,
+                "policy": fact["policy"],
+                "rt_priority": fact["rt_priority"],
+                "nice": fact["nice"],
+                "pinned_to": None if fact["pinned_to"] < 0 else fact["pinned_to"],
+                "doing": fact["doing"],
+                "argument": fact["argument"],
+                "state": STATES.get((fact["doing"], fact["argument"] == "child")),
+            }
+    for fact in facts:
+        if fact["fact"] == "run":
+            task = tasks.setdefault(
+                fact["pid"],
+                {
+                    "pid": fact["pid"],
+                    "ppid": 2,
+                    "comm": _comm(fact),
+                    "comm_hex": fact["comm_hex"],
+                    "kthread": True,
+                    "policy": "NORMAL",
+                    "rt_priority": 0,
+                    "nice": 0,
+                    "pinned_to": None,
+                },
+            )
+            _add_steps(task, fact)
+    return tasks
+
+
+# What storlab-task does -> the state of the task as crash names it. A task that spins, or one that
+# the module blocks, is not here.
+STATES = {
+    ("sleep", False): "IN",
+    ("files", False): "IN",
+    ("sockets", False): "IN",
+    ("threads", False): "IN",
+    ("stop", False): "ST",
+    ("spin", False): "RU",
+    ("traced", False): "IN",
+    ("traced", True): "TR",
+    ("zombie", False): "IN",
+    ("zombie", True): "ZO",
+}
+
+
+def _add_steps(task: dict[str, Any], run: Fact) -> None:
+    """What the task holds and waits for: `step` is the index of the step it is in."""
+    steps = [step.partition(":")[::2] for step in run["steps"].split()]
+    task["steps"] = run["steps"]
+    task["holds"] = [
+        {"lock": name, "mode": ACQUIRING[verb]}
+        for verb, name in steps[: run["step"]]
+        if verb in ACQUIRING
+    ]
+    task["waits_for"] = None
+    if run["step"] == len(steps):
+        task["state"] = "IN"
+        return
+    verb, name = steps[run["step"]]
+    if verb in ACQUIRING and verb != "spinlock":
+        task["state"] = "UN"
+        task["waits_for"] = {"lock": name, "mode": ACQUIRING[verb]}
+    elif verb in WAITING:
+        task["state"] = "UN"
+        task["waits_for"] = {"lock": name or WAITS_ON[verb], "mode": WAITING[verb]}
+    elif verb.startswith("spin"):
+        task["state"] = "RU"
+        task["spins"] = {"irqs_enabled": verb != "spin-irqs-off", "in": verb, "lock": name or None}
+
+
+WAITS_ON = {"event": "storlab_event", "flush-work": "storlab_flush_work"}
+
+
+def _locks(facts: list[Fact], tasks: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every lock that is held or waited for."""
+    locks = []
+    for fact in facts:
+        if fact["fact"] != "lock":
+            continue
+        holders = [
+            {"pid": pid, "mode": held["mode"]}
+            for pid, task in tasks.items()
+            for held in task.get("holds", [])
+            if held["lock"] == fact["name"]
+        ]
+        waiters = [
+            {"pid": pid, "mode": task["waits_for"]["mode"]}
+            for pid, task in tasks.items()
+            if (task.get("waits_for") or {}).get("lock") == fact["name"]
+        ]
+        if not holders and not waiters:
+            continue
+        owners = [holder["pid"] for holder in holders if holder["mode"] in ("exclusive", "write")]
+        recorded = fact["kind"] not in OWNER_UNKNOWN
+        locks.append(
+            {
+                "name": fact["name"],
+                "kind": fact["kind"],
+                "address": fact["address"],
+                "holders": holders,
+                "owner": owners[0] if owners and recorded else None,
+                "waiters": waiters,
+            }
+        )
+    return locks
+
+
+def _cycles(tasks: dict[int, dict[str, Any]], locks: list[dict[str, Any]]) -> list[list[int]]:
+    """Rings of tasks each waiting for a lock that the next one owns, lowest PID first."""
+    owner = {lock["name"]: lock["owner"] for lock in locks}
+    cycles = []
+    for start in sorted(tasks):
+        path = [start]
+        while True:
+            waits_for = tasks[path[-1]].get("waits_for") or {}
+            following = owner.get(waits_for.get("lock"))
+            if following is None or (following in path and following != start):
+                break
+            if following == start:
+                if start == min(path):
+                    cycles.append(path)
+                break
+            path.append(following)
+    return cycles
+
+
+def _by_comm(tasks: dict[int, dict[str, Any]], comm: str) -> dict[str, Any]:
+    for task in tasks.values():
+        if task["comm"] == comm:
+            return task
+    raise LabError(f"the guest did not tell of a task {comm}")
+
+
+def _panic(scenario: Scenario, tasks: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    panic: dict[str, Any] = {"kind": scenario.panic_kind, "pid": None, "comm": None, "cpu": None}
+    if scenario.panic_comm is not None:
+        task = _by_comm(tasks, scenario.panic_comm)
+        panic |= {"pid": task["pid"], "comm": task["comm"], "cpu": task["pinned_to"]}
+    return panic

@@ -1,0 +1,138 @@
+"""One QEMU guest: its process, its two serial ports and its QMP socket.
+
+The first serial port is the console; on the second the guest tells facts as JSON lines.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.lab.cache import LabError
+
+Fact = dict[str, Any]
+
+
+class Guest:
+    """A running guest; leaving the `with` block ends it."""
+
+    def __init__(
+        self,
+        *,
+        kernel: Path,
+        initramfs: Path,
+        command_line: str,
+        memory_mib: int,
+        cpus: str,
+        disks: Sequence[Path] = (),
+        work: Path,
+    ) -> None:
+        self._console = work / "console.log"
+        self._facts = work / "facts.jsonl"
+        # Its own short directory, since the path of a UNIX socket has at most 107 bytes.
+        self._socket_directory = Path(tempfile.mkdtemp(prefix="kscope-lab-"))
+        self.qmp_path = self._socket_directory / "qmp"
+        command = [
+            "qemu-system-x86_64",
+            *("-accel", "tcg,thread=multi"),
+            # With five-level page tables makedumpfile and crash fail.
+            *("-cpu", "max,la57=off"),
+            *("-m", f"{memory_mib}M"),
+            *("-smp", cpus),
+            *("-kernel", str(kernel)),
+            *("-initrd", str(initramfs)),
+            *("-append", f"console=ttyS0 {command_line}"),
+            *("-display", "none", "-no-reboot", "-nodefaults"),
+            *("-serial", f"file:{self._console}"),
+            *("-serial", f"file:{self._facts}"),
+            *("-qmp", f"unix:{self.qmp_path},server=on,wait=off"),
+            # The guest's kernel tells QEMU here where its VMCOREINFO is, for dump-guest-memory.
+            *("-device", "vmcoreinfo"),
+        ]
+        for disk in disks:
+            command += ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def __enter__(self) -> "Guest":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._socket_directory, ignore_errors=True)
+
+    def facts(self) -> list[Fact]:
+        """What the guest has told so far."""
+        if not self._facts.exists():
+            return []
+        lines = self._facts.read_bytes().split(b"\n")[:-1]
+        facts: list[Fact] = [json.loads(line) for line in lines if line.strip()]
+        for fact in facts:
+            if fact["fact"] == "failed":
+                raise LabError(f"in the guest: {fact['what']}")
+        return facts
+
+    def wait_for_fact(self, name: str, timeout: float) -> None:
+        self._wait(lambda: any(fact["fact"] == name for fact in self.facts()), name, timeout)
+
+    def wait_for_power_off(self, timeout: float) -> None:
+        self._wait(lambda: self._process.poll() is not None, "power off", timeout)
+
+    def _wait(self, happened: Any, what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not happened():
+            if self._process.poll() is not None and not happened():
+                raise LabError(f"the guest ended before {what}\n{self._last_words()}")
+            if time.monotonic() > deadline:
+                raise LabError(f"no {what} within {timeout:.0f} s\n{self._last_words()}")
+            time.sleep(0.2)
+
+    def _last_words(self) -> str:
+        output = b""
+        if self._process.poll() is not None and self._process.stdout is not None:
+            output = self._process.stdout.read()
+        if self._console.exists():
+            output += b"\n".join(self._console.read_bytes().splitlines()[-25:])
+        return output.decode(errors="replace")
+
+    def qmp(self, *commands: Fact, timeout: float = 120) -> None:
+        """Execute QMP commands in order on a connection of their own."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(self.qmp_path))
+            stream = connection.makefile("rwb")
+            stream.readline()
+            for command in ({"execute": "qmp_capabilities"}, *commands):
+                stream.write(json.dumps(command).encode() + b"\n")
+                stream.flush()
+                while True:
+                    answer = json.loads(stream.readline())
+                    if "error" in answer:
+                        raise LabError(f"QMP {command['execute']}: {answer['error']['desc']}")
+                    if "return" in answer:
+                        break
+
+    def dump(self, path: Path, format: str = "elf") -> None:
+        """Stop the guest and write its memory, as `virsh dump --memory-only` does."""
+        arguments = {"paging": False, "protocol": f"file:{path}", "format": format}
+        self.qmp(
+            {"execute": "stop"},
+            {"execute": "dump-guest-memory", "arguments": arguments},
+            timeout=300,
+        )
+
+    def inject_nmi(self) -> None:
+        self.qmp({"execute": "inject-nmi"})
