@@ -1,0 +1,7 @@
+"""``python -m kscope``."""
+
+import sys
+
+from kscope.cli import main
+
+sys.exit(main())

@@ -1,0 +1,112 @@
+"""The command line. Imports nothing heavy at module scope: ``--version`` answers in 0.1 s."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from kscope.model.target import OpenQuery
+
+_USAGE = """\
+usage: kscope VMCORE [-s VMLINUX]        the dashboard
+       kscope demo                       the dashboard on the dump that comes with kscope
+       kscope                            choose among the dumps found on this machine
+       kscope --live | --qemu SOCKET     the running kernel; a QEMU guest by its QMP socket
+       kscope survey VMCORE [--json]     what the first screen says, as text
+       kscope show VIEW VMCORE [--json]  one view as text; kscope show lists them
+       kscope --version | --help
+
+Options of the dashboard:
+  -s VMLINUX     the kernel's vmlinux with debug info; without it, it is looked for by
+                 build-ID, and else the types in the dump itself serve
+  --debuginfod   download debug info from the servers in DEBUGINFOD_URLS
+  --mouse        let the mouse choose and scroll (takes it from the terminal's own selection)
+
+Wherever a VMCORE is named, demo may stand. Exit status: 0 answered; 1 the target cannot be
+opened or the query failed; 2 bad usage.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = arguments[0] if arguments else ""
+    if command in ("-h", "--help", "help"):
+        print(_USAGE, end="")
+        return 0
+    if command == "--version":
+        from kscope import __version__
+
+        print(f"kscope {__version__}")
+        return 0
+    from kscope.model.base import QueryError
+
+    try:
+        if command == "show":
+            return _show(arguments[1:])
+        if command == "survey":
+            return _survey(arguments[1:])
+        return _dashboard(arguments)
+    except QueryError as error:
+        print(f"kscope: {error.sentence}", file=sys.stderr)
+        if error.hint:
+            print(f"        {error.hint}", file=sys.stderr)
+        return 2 if error.kind == "bad-usage" else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _show(arguments: list[str]) -> int:
+    from kscope import headless
+    from kscope.dialect import views
+
+    if not arguments or arguments[0].startswith("-"):
+        known = " ".join(views.names())
+        stream = sys.stdout if arguments in ([], ["-h"], ["--help"]) else sys.stderr
+        print(f"usage: kscope show VIEW VMCORE [options]\n\nviews: {known}", file=stream)
+        return 0 if arguments else 2
+    try:
+        view, parser = headless.show_parser(arguments[0])
+    except LookupError:
+        print(
+            f"kscope: there is no view {arguments[0]}; there are: {' '.join(views.names())}",
+            file=sys.stderr,
+        )
+        return 2
+    options = parser.parse_args(arguments[1:])
+    query = headless.query_from(options, view.QUERY)
+    print(headless.show(_target(options, parser), view, query, options.json))
+    return 0
+
+
+def _survey(arguments: list[str]) -> int:
+    return _show(["system", *arguments])
+
+
+def _target(options: "argparse.Namespace", parser: "argparse.ArgumentParser") -> "OpenQuery":
+    from kscope import headless
+
+    target = headless.target_from(options)
+    if sum(map(bool, (target.path, target.live, target.qemu))) != 1:
+        parser.error("name one VMCORE, or --live, or --qemu SOCKET")
+    return target
+
+
+def _dashboard(arguments: list[str]) -> int:
+    import argparse
+
+    from kscope import headless
+
+    parser = argparse.ArgumentParser(prog="kscope", usage=_USAGE.removeprefix("usage: "))
+    headless.add_target_options(parser)
+    parser.add_argument("--mouse", action="store_true")
+    options = parser.parse_args(arguments)
+    target = headless.target_from(options)
+    from kscope.app import run
+
+    return run(target, mouse=options.mouse)

@@ -1,0 +1,121 @@
+"""The dashboard's views without a screen: the same Queries, answered in this process."""
+
+import argparse
+import sys
+import typing
+from typing import Any
+
+import msgspec
+
+from kscope.dialect import views
+from kscope.dialect.views import View
+from kscope.model.base import Progress, Query, QueryError
+from kscope.model.codec import to_json
+from kscope.model.target import OpenQuery
+
+if typing.TYPE_CHECKING:
+    from kscope.target.target import Target
+
+
+def add_query_options(parser: argparse.ArgumentParser, query_type: type[Query[Any]]) -> None:
+    """Turn a Query's fields into options: ``sort: str`` becomes ``--sort SORT``.
+
+    A field that has no default is a positional argument.
+    """
+    hints = typing.get_type_hints(query_type, include_extras=True)
+    for field in msgspec.structs.fields(query_type):
+        hint = hints[field.name]
+        described = ""
+        if typing.get_origin(hint) is typing.Annotated:
+            for extra in typing.get_args(hint)[1:]:
+                if isinstance(extra, msgspec.Meta):
+                    described = extra.description or ""
+        option = "--" + field.name.replace("_", "-")
+        if field.required:
+            parser.add_argument(field.name, help=described)
+        elif field.default is False:
+            parser.add_argument(option, action="store_true", help=described)
+        else:
+            parser.add_argument(
+                option, default=field.default, help=described, metavar=field.name.upper()
+            )
+
+
+def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Query[Any]:
+    """The Query that parsed options describe.
+
+    :raises QueryError: if an option's value is of the wrong kind.
+    """
+    fields = {
+        field.name: getattr(options, field.name) for field in msgspec.structs.fields(query_type)
+    }
+    try:
+        return msgspec.convert(fields, query_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise QueryError(f"An option is not of the right kind: {error}.") from error
+
+
+def open_here(query: OpenQuery) -> "Target":
+    """Open the target in this process.
+
+    :raises QueryError: if it cannot be opened.
+    """
+    from kscope.session.answering import finish
+    from kscope.target.opening import open_target
+
+    return finish(open_target(query), _show_progress)
+
+
+def show(target: OpenQuery, view: View, query: Query[Any], as_json: bool) -> str:
+    """The answer to ``query`` as text in crash's layout, or as JSON.
+
+    :raises QueryError: if the target cannot be opened or the Query not answered.
+    """
+    from kscope.session.answering import answer
+
+    result = answer(open_here(target), query, _show_progress)
+    return to_json(result).decode() if as_json else view.text(query, result)
+
+
+def _show_progress(progress: Progress) -> None:
+    if not sys.stderr.isatty():
+        return
+    share = f" {100 * progress.done // progress.total} %" if progress.total else ""
+    print(f"\r\033[K{progress.what}{share}\r", end="", file=sys.stderr, flush=True)
+
+
+def show_parser(name: str) -> tuple[View, argparse.ArgumentParser]:
+    """The view called ``name`` and the parser of its options.
+
+    :raises LookupError: if there is no such view.
+    """
+    view = views.find(name)
+    parser = argparse.ArgumentParser(prog=f"kscope show {name}", description=view.__doc__)
+    add_target_options(parser)
+    add_query_options(parser, view.QUERY)
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    return view, parser
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to open and how."""
+    parser.add_argument(
+        "vmcore", nargs="?", default="", help="a vmcore, a directory with one, or demo"
+    )
+    parser.add_argument("-s", "--vmlinux", default="", help="the kernel's vmlinux with debug info")
+    parser.add_argument("--live", action="store_true", help="the running kernel")
+    parser.add_argument("--qemu", default="", metavar="SOCKET", help="a QEMU guest, by QMP socket")
+    parser.add_argument(
+        "--debuginfod", action="store_true", help="download debug info from debuginfod"
+    )
+
+
+def target_from(options: argparse.Namespace) -> OpenQuery:
+    """The target that parsed options name."""
+    return OpenQuery(
+        path=options.vmcore,
+        live=options.live,
+        qemu=options.qemu,
+        vmlinux=options.vmlinux,
+        debuginfod=options.debuginfod,
+    )

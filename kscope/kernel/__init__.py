@@ -1,0 +1,1 @@
+"""Answers: a target and a Query in, a result out; one file per subsystem, pure reading."""

@@ -1,0 +1,37 @@
+"""Whether, where and with which words the kernel panicked."""
+
+import re
+from collections.abc import Iterable
+
+from drgn import Object, Program
+
+from kscope.model.log import Record
+
+# What crash and drgn show as PANIC, the most telling first.
+_MESSAGES = (
+    re.compile(r"Kernel panic -.*"),
+    re.compile(r"BUG: (?:kernel NULL pointer dereference|unable to handle).*|Unable to handle .*"),
+    re.compile(r"[Kk]ernel BUG at.*"),
+    re.compile(r"Oops: .*"),
+)
+
+
+def panic_message(records: Iterable[Record]) -> str:
+    """The kernel's own words for its death; empty if it said none."""
+    found: dict[int, str] = {}
+    for record in records:
+        for rank, pattern in enumerate(_MESSAGES):
+            if rank not in found and (match := pattern.search(record.text)):
+                found[rank] = match.group()
+    return found[min(found)] if found else ""
+
+
+def panic_task(program: Program) -> Object | None:
+    """The task that was running where the kernel panicked; ``None`` if it did not.
+
+    :return: ``struct task_struct *``
+    """
+    try:
+        return program.crashed_thread().object
+    except ValueError:
+        return None

@@ -1,0 +1,323 @@
+"""The asynchronous client: asks Queries of the worker, remembers answers, survives its death."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from kscope.model.base import Progress, Query, QueryError, Result, result_type
+from kscope.model.codec import unpack
+from kscope.model.target import Opened, OpenQuery
+from kscope.session import wire
+
+R = TypeVar("R", bound=Result)
+
+_READ_SIZE = 1 << 20
+_CANCEL_GRACE_SECONDS = 2.0
+"""How long a worker may take to obey a cancel before it is killed."""
+_CACHE_BYTES = 64 << 20
+"""What the remembered answers may take, counted as they crossed the wire."""
+
+
+@dataclass
+class _Pending:
+    """A question on its way."""
+
+    query: Query[Any]
+    future: "asyncio.Future[Any]"
+    progress: Callable[[Progress], None] | None
+    part: Callable[[Any], None] | None
+
+
+@dataclass
+class _Cache:
+    """Answers by Query, the least recently used forgotten first. A dump never changes."""
+
+    limit_bytes: int
+    _answers: "OrderedDict[Query[Any], tuple[Any, int]]" = field(default_factory=OrderedDict)
+    _bytes: int = 0
+
+    def get(self, query: Query[R]) -> R | None:
+        if query not in self._answers:
+            return None
+        self._answers.move_to_end(query)
+        result: R = self._answers[query][0]
+        return result
+
+    def put(self, query: Query[R], result: R, size: int) -> None:
+        self._answers[query] = (result, size)
+        self._bytes += size
+        while self._bytes > self.limit_bytes:
+            _, (_, freed) = self._answers.popitem(last=False)
+            self._bytes -= freed
+
+
+class Session:
+    """A target in a worker process.
+
+    The worker is started by the constructor, which needs no event loop: it opens the target
+    while the caller imports what it needs for the screen. ``connect`` attaches the event loop.
+    """
+
+    def __init__(
+        self, target: OpenQuery, command: tuple[str, ...] = ("-m", "kscope.session.worker")
+    ) -> None:
+        self.target = target
+        self.on_lost: Callable[[str], None] = lambda sentence: None
+        """Called when the worker died and was replaced, with a sentence that says so."""
+        self._command = command
+        self._ids = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._cache = _Cache(_CACHE_BYTES)
+        self._last_heard = 0.0
+        self._closing = False
+        self._reader_task: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, *self._command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            # Signals from the terminal are the dashboard's business; PDEATHSIG ends the worker.
+            start_new_session=True,
+        )
+        self._open_id = next(self._ids)
+        self._write(wire.request(self._open_id, self.target))
+
+    async def connect(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        part: Callable[[Opened], None] | None = None,
+    ) -> Opened:
+        """Attach to the running event loop and wait until the target is open.
+
+        :param part: called with the target's identity as soon as it is known, ahead of types.
+        :raises QueryError: if it cannot be opened.
+        """
+        future: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
+        self._pending[self._open_id] = _Pending(self.target, future, progress, part)
+        self._attach()
+        return await self._wait(self._open_id)
+
+    @property
+    def worker_process_id(self) -> int:
+        """The worker's PID."""
+        return self._process.pid
+
+    def remembered(self, query: Query[R]) -> R | None:
+        """The answer to ``query`` if it was given before."""
+        return self._cache.get(query)
+
+    async def ask(
+        self,
+        query: Query[R],
+        progress: Callable[[Progress], None] | None = None,
+        part: Callable[[R], None] | None = None,
+    ) -> R:
+        """Ask the worker. Cancelling the caller's task cancels the question.
+
+        :param progress: called as a long answer comes along.
+        :param part: called with what was found so far.
+        :raises QueryError: if it cannot be answered.
+        """
+        remembered = self._cache.get(query)
+        if remembered is not None:
+            return remembered
+        request_id = next(self._ids)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = _Pending(query, future, progress, part)
+        self._heard()
+        self._write(wire.request(request_id, query))
+        result: R = await self._wait(request_id)
+        return result
+
+    async def close(self) -> None:
+        """End the worker."""
+        self._closing = True
+        for task in (self._reader_task, self._watch_task):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self.kill()
+
+    def kill(self) -> None:
+        """End the worker at once; needs no event loop."""
+        self._closing = True
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    async def idle(self) -> None:
+        """Wait until every question asked so far is answered."""
+        while self._pending:
+            await asyncio.wait([pending.future for pending in self._pending.values()])
+            await asyncio.sleep(0)
+
+    def _attach(self) -> None:
+        self._heard()
+        self._reader_task = asyncio.create_task(self._read())
+        if self._watch_task is None:
+            self._watch_task = asyncio.create_task(self._watch())
+
+    async def _wait(self, request_id: int) -> Any:
+        future = self._pending[request_id].future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self._cancel(request_id)
+            raise
+        finally:
+            if future.done():
+                self._pending.pop(request_id, None)
+
+    def _cancel(self, request_id: int) -> None:
+        pending = self._pending.get(request_id)
+        if pending is None or pending.future.done() or self._closing:
+            return
+        pending.progress = pending.part = None
+        # The answer that may still cross the cancel on its way is dropped unseen.
+        pending.future.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._write(wire.Cancel(request_id))
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
+        asyncio.get_running_loop().call_later(
+            _CANCEL_GRACE_SECONDS, self._kill_unless_obeyed, request_id, self._process
+        )
+
+    def _kill_unless_obeyed(self, request_id: int, process: "subprocess.Popen[bytes]") -> None:
+        if request_id in self._pending and process is self._process and not self._closing:
+            process.kill()
+
+    def _write(self, message: wire.ToWorker) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a dead worker is noticed by its end of file
+            self._process.stdin.write(wire.frame(message))
+            self._process.stdin.flush()
+
+    def _heard(self) -> None:
+        self._last_heard = asyncio.get_running_loop().time()
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        reader = asyncio.StreamReader(limit=_READ_SIZE)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader),
+            os.fdopen(os.dup(self._process.stdout.fileno()), "rb"),
+        )
+        frames = wire.FrameReader(wire.FromWorker)
+        reason = ""
+        try:
+            while data := await reader.read(_READ_SIZE):
+                self._heard()
+                for message in frames.feed(data):
+                    self._take(message)
+        except wire.WireError as error:
+            reason = str(error)
+        finally:
+            transport.close()
+        self._lost(reason)
+
+    def _take(self, message: wire.FromWorker) -> None:
+        pending = self._pending.get(message.id)
+        if pending is None:
+            return
+        future = pending.future
+        if isinstance(message, wire.ProgressMessage):
+            if pending.progress is not None:
+                pending.progress(Progress(message.done, message.total, message.what))
+            return
+        if isinstance(message, wire.PartMessage):
+            if pending.part is not None:
+                pending.part(self._result(pending.query, message.body))
+            return
+        del self._pending[message.id]
+        if isinstance(message, wire.Answer):
+            try:
+                result = self._result(pending.query, message.body)
+            except msgspec.DecodeError as error:
+                future.set_exception(
+                    QueryError(f"The worker's answer cannot be read: {error}.", kind="bug")
+                )
+                return
+            if not self.target.live and not self.target.qemu:
+                self._cache.put(pending.query, result, len(message.body))
+            future.set_result(result)
+        elif isinstance(message, wire.Failure):
+            future.set_exception(QueryError(message.sentence, message.hint, kind=message.kind))
+        else:
+            future.cancel()
+
+    @staticmethod
+    def _result(query: Query[R], body: msgspec.Raw) -> R:
+        return unpack(body, result_type(type(query)))
+
+    async def _watch(self) -> None:
+        """Kill a worker that has been silent for longer than its current Query allows."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(0.5)
+            if not self._pending:
+                continue
+            allowed = max(p.query.deadline_seconds for p in self._pending.values())
+            if loop.time() - self._last_heard > allowed:
+                self._process.kill()
+
+    def _lost(self, reason: str) -> None:
+        if self._closing:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if reason:
+                self._process.kill()
+        status = self._process.wait()
+        asked = ", ".join(sorted({type(p.query).__name__ for p in self._pending.values()}))
+        sentence = f"The worker {_how_it_ended(status, reason)}" + (
+            f" while answering {asked}." if asked else "."
+        )
+        errors = self._last_error()
+        lost, self._pending = self._pending, {}
+        opening = self._open_id in lost
+        for pending in lost.values():
+            if not pending.future.done():
+                pending.future.set_exception(QueryError(sentence, errors, kind="worker-lost"))
+        if opening:
+            return
+        self._start()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        # Failing to open again shows in the next question, which then finds no target.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._pending[self._open_id] = _Pending(self.target, future, None, None)
+        self._attach()
+        self.on_lost(sentence + " It was started again.")
+
+    def _last_error(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "backslashreplace").strip().splitlines()
+        self._errors.close()
+        return lines[-1] if lines else ""
+
+
+def _how_it_ended(status: int, reason: str) -> str:
+    if reason:
+        return f"sent what cannot be read ({reason})"
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

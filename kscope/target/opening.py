@@ -1,0 +1,147 @@
+"""Opening a target: identity first, then types, the best that can be had."""
+
+import contextlib
+import logging
+from collections.abc import Generator
+from pathlib import Path
+
+import drgn
+import msgspec
+
+from kscope.model.base import Part, Progress, QueryError
+from kscope.model.target import DebugInfo, Identity, Opened, OpenQuery
+from kscope.model.text import printable
+from kscope.target import btf, fetching, vmlinux
+from kscope.target.identify import Core, dump_in, identify
+from kscope.target.target import Target
+from kscope.target.vmcoreinfo import Vmcoreinfo
+
+_NO_DWARF = (
+    "source lines need the vmlinux with debug info",
+    "inline frames need the vmlinux with debug info",
+    "arguments and local variables need the vmlinux with debug info",
+)
+
+
+def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Target]:
+    """Open what ``query`` names; yields its identity before types are loaded.
+
+    :raises QueryError: of kind ``cannot-open``, one sentence and what to do.
+    """
+    # What drgn would print about debug info it did not find is on the debug-info screen.
+    logging.getLogger("drgn").setLevel(logging.CRITICAL)
+    core = _identify(query)
+    yield Part(result=Opened(identity=core.identity))
+    if core.identity.format == "log":
+        return Target(
+            drgn.Program(), core.identity, core.vmcoreinfo, 0,
+            DebugInfo(types="none", vmlinux="", searched=(), fetch=(),
+                      missing=("it is a log, not a dump",)),
+        )  # fmt: skip
+    program = _open_program(query, core)
+    if not core.vmcoreinfo.values:
+        core = _described_by_program(program, core)
+    debug_info = yield from _load_debug_info(query, core, program)
+    return Target(program, core.identity, core.vmcoreinfo, core.prstatus_notes, debug_info)
+
+
+def _identify(query: OpenQuery) -> Core:
+    if query.qemu:
+        identity = Identity(
+            path=printable(query.qemu), name=printable(Path(query.qemu).name), format="qemu",
+            compression="", dump_level=None, size_bytes=0, complete=True, missing_bytes=0,
+            incomplete_why="", live=True, release="", version="", machine="", nodename="",
+            build_id="", crash_time_seconds=None,
+        )  # fmt: skip
+        return Core(identity, Vmcoreinfo(), 0)
+    return identify("/proc/kcore" if query.live else query.path)
+
+
+def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
+    program = drgn.Program()
+    name = core.identity.path
+    try:
+        if query.qemu:
+            program.set_qemu_qmp(query.qemu)
+        elif query.live:
+            program.set_kernel()
+        else:
+            program.set_core_dump(dump_in(Path(query.path)))
+    except (OSError, ValueError, drgn.FaultError, LookupError) as error:
+        hint = (
+            f"It is incomplete: {core.identity.incomplete_why}. Copy it again from where it was "
+            "captured."
+            if not core.identity.complete
+            else "kscope survey of its vmcore-dmesg.txt may still tell what happened."
+        )
+        if isinstance(error, PermissionError):
+            hint = "Run it as root."
+        if query.qemu:
+            hint = "Start QEMU with -qmp unix:SOCKET,server=on,wait=off -device vmcoreinfo."
+        raise QueryError(
+            f"drgn cannot open {name}: {printable(str(error))}.", hint, kind="cannot-open"
+        ) from error
+    if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
+        raise QueryError(
+            f"{name} is not a Linux kernel's memory.",
+            "A process's core dump is for gdb or drgn.",
+            kind="cannot-open",
+        )
+    return program
+
+
+def _described_by_program(program: drgn.Program, core: Core) -> Core:
+    """Take from drgn what a guest or a dump without a note of its own does not say by itself."""
+    note = Vmcoreinfo()
+    with contextlib.suppress(LookupError, drgn.FaultError):
+        note = Vmcoreinfo.parse(program["VMCOREINFO"].string_())
+    machine = program.platform.arch.name.lower() if program.platform else ""
+    identity = msgspec.structs.replace(
+        core.identity,
+        release=printable(note.text("OSRELEASE")),
+        build_id=printable(note.text("BUILD-ID")),
+        machine=machine,
+    )
+    return Core(identity, note, core.prstatus_notes)
+
+
+def _load_debug_info(
+    query: OpenQuery, core: Core, program: drgn.Program
+) -> Generator[Progress, None, DebugInfo]:
+    identity = core.identity
+    if query.vmlinux:
+        search = vmlinux.Search(vmlinux.check(query.vmlinux, identity), (query.vmlinux,))
+    else:
+        search = vmlinux.find(identity)
+    path = search.path
+    if path is None and query.debuginfod:
+        path = yield from fetching.by_debuginfod(program)
+    if path is not None and _load_dwarf(program, path):
+        return DebugInfo(
+            types="dwarf", vmlinux=printable(str(path)), searched=search.searched, missing=(),
+            fetch=(),
+        )  # fmt: skip
+    if query.vmlinux:
+        raise QueryError(
+            f"{printable(query.vmlinux)} holds no debug info that drgn can use for this dump.",
+            "Leave -s away to use the types in the dump itself.",
+            kind="cannot-open",
+        )
+    try:
+        btf.load(program)
+    except btf.BtfError as error:
+        return DebugInfo(
+            types="none", vmlinux="", searched=search.searched, missing=(str(error),),
+            fetch=fetching.commands(identity),
+        )  # fmt: skip
+    return DebugInfo(
+        types="btf", vmlinux="", searched=search.searched, missing=_NO_DWARF,
+        fetch=fetching.commands(identity),
+    )  # fmt: skip
+
+
+def _load_dwarf(program: drgn.Program, path: Path) -> bool:
+    # Only the kernel's own: modules' debug info is looked for when a module is looked at.
+    main = program.main_module("kernel", create=True)
+    main.try_file(path)
+    return main.debug_file_status is drgn.ModuleFileStatus.HAVE
