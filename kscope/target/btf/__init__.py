@@ -1,0 +1,25 @@
+"""Types, symbols and stacks from a vmcore alone: the kernel's own BTF, kallsyms and ORC tables.
+
+`load()` makes a `drgn.Program` that has opened a vmcore usable without any file from outside:
+
+===================  ===========================================================================
+`format`             BTF as it lies in memory, checked
+`types`              drgn types made from it
+`expressions`        types of global variables written as text
+`globals`            the table of those texts, and how it is made to fit a dump
+`generate`           makes that table from kernels with DWARF
+`symbols`            vmlinux's kallsyms
+`modules`            the modules' split BTF and symbols
+`finders`            answers drgn's lookups by name from all of these
+`loading`            puts it together
+===================  ===========================================================================
+
+What cannot be had this way is what only DWARF records: source files and lines, inlined frames,
+parameters and local variables of frames, macros, and the variables of modules.
+"""
+
+from kscope.target.btf.errors import BtfError
+from kscope.target.btf.loading import BtfDebugInfo, load
+from kscope.target.btf.modules import ModuleDebugInfo
+
+__all__ = ("BtfDebugInfo", "BtfError", "ModuleDebugInfo", "load")

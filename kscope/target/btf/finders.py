@@ -1,0 +1,268 @@
+"""What drgn asks for by name, answered from BTF and kallsyms.
+
+drgn calls these finders for every lookup, hits and misses alike, many thousand times for a list of
+tasks; so each answers a question once and remembers the answer, also when it was "no".
+
+A name that vmlinux does not have may be a module's, and only then are the modules' BTF sections
+opened: see `kscope.target.btf.modules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from drgn import FindObjectFlags, Object, Program, Type, TypeKind, TypeKindSet
+
+from kscope.target.btf.errors import DamagedBtfError
+from kscope.target.btf.expressions import Reader
+from kscope.target.btf.format import Btf, Kind
+from kscope.target.btf.globals import GlobalTypes
+from kscope.target.btf.modules import KernelModules, Section
+from kscope.target.btf.symbols import KernelSymbols
+from kscope.target.btf.types import TypeBuilder
+
+_KINDS = {
+    TypeKind.STRUCT: (Kind.STRUCT,),
+    TypeKind.UNION: (Kind.UNION,),
+    TypeKind.ENUM: (Kind.ENUM, Kind.ENUM64),
+    TypeKind.TYPEDEF: (Kind.TYPEDEF,),
+    TypeKind.INT: (Kind.INT,),
+    TypeKind.BOOL: (Kind.INT,),
+    TypeKind.FLOAT: (Kind.FLOAT,),
+}
+_IN_MODULES = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.ENUM, TypeKind.TYPEDEF)
+"""Kinds that modules define; drgn asks for the basic ones under many spellings."""
+
+_ANONYMOUS = {
+    "struct": ((Kind.STRUCT, 3),),
+    "union": ((Kind.UNION, 3),),
+    "enum": ((Kind.ENUM, 2), (Kind.ENUM64, 3)),
+}
+"""Kinds, and words in a member of each, by the keyword of a type expression."""
+
+_PER_CPU_SECTION = ".data..percpu"
+
+
+class TypeFinder:
+    """Finds types by name, and the definitions of types that are only declared."""
+
+    def __init__(self, prog: Program, vmlinux: Btf, modules: KernelModules) -> None:
+        self._modules = modules
+        self._found: dict[tuple[TypeKindSet, str], Type | None] = {}
+        self.vmlinux = TypeBuilder(prog, vmlinux, find_complete=self.find_complete)
+
+    def __call__(
+        self, _prog: Program, kinds: TypeKindSet, name: str, _filename: str | None
+    ) -> Type | None:
+        """drgn's type finder. BTF does not know files; drgn's helpers name one only as a guard."""
+        key = (kinds, name)
+        if key in self._found:
+            return self._found[key]
+        found = self._find(kinds, name)
+        if found is not None or not self._modules.opening:
+            self._found[key] = found
+        return found
+
+    def _find(self, kinds: TypeKindSet, name: str) -> Type | None:
+        wanted = [kind for kind in _KINDS if kind in kinds]
+        for kind in wanted:
+            found = _find_in(self.vmlinux, kind, name)
+            if found is not None:
+                return found
+        wanted = [kind for kind in wanted if kind in _IN_MODULES]
+        if wanted:
+            for section in self._modules.sections(self.vmlinux):
+                for kind in wanted:
+                    found = _find_in(section.types, kind, name)
+                    if found is not None:
+                        return found
+        return None
+
+    def find_complete(self, kind: Kind, name: str) -> Type | None:
+        """The one definition of a structure or union that is declared without its members.
+
+        vmlinux's own definition goes before those of modules.
+        """
+        type_id = self.vmlinux.find(kind, name)
+        if type_id is not None:
+            return self.vmlinux.type(type_id)
+        found = [
+            (section, type_id)
+            for section in self._modules.sections(self.vmlinux)
+            if (type_id := section.types.find(kind, name)) is not None
+        ]
+        if len(found) != 1:
+            return None
+        section, type_id = found[0]
+        return section.types.type(type_id)
+
+    def find_anonymous(self, keyword: str, names: tuple[str, ...]) -> Type | None:
+        """vmlinux's anonymous type with exactly these members, unless several differ."""
+        candidates = self._anonymous.get((keyword, names), ())
+        btf = self.vmlinux.btf
+        layouts = {
+            (btf.size_or_type(type_id), bytes(btf.payload(type_id, words * len(names)))): type_id
+            for type_id, words in candidates
+        }
+        return self.vmlinux.type(min(layouts.values())) if len(layouts) == 1 else None
+
+    @cached_property
+    def _anonymous(self) -> dict[tuple[str, tuple[str, ...]], list[tuple[int, int]]]:
+        btf = self.vmlinux.btf
+        found: dict[tuple[str, tuple[str, ...]], list[tuple[int, int]]] = {}
+        for keyword, kinds in _ANONYMOUS.items():
+            for kind, words in kinds:
+                for type_id in btf.ids(kind):
+                    if not btf.name(type_id):
+                        members = btf.payload(type_id, words * (btf.info(type_id) & 0xFFFF))
+                        names = tuple(btf.string(offset) for offset in members[0::words])
+                        found.setdefault((keyword, names), []).append((type_id, words))
+        return found
+
+
+def _find_in(builder: TypeBuilder, kind: TypeKind, name: str) -> Type | None:
+    for btf_kind in _KINDS[kind]:
+        type_id = builder.find(btf_kind, name)
+        if type_id is not None:
+            found = builder.type(type_id)
+            # INT stands for both integers and booleans.
+            if found.kind == kind:
+                return found
+    return None
+
+
+class ObjectFinder:
+    """Finds constants, functions and variables by name."""
+
+    def __init__(
+        self,
+        prog: Program,
+        types: TypeFinder,
+        modules: KernelModules,
+        symbols: KernelSymbols,
+        release: str,
+    ) -> None:
+        self._prog = prog
+        self._types = types
+        self._modules = modules
+        self.globals = GlobalTypes(prog, symbols, Reader(prog, types.find_anonymous), release)
+        per_cpu_start = symbols.unique("__per_cpu_start")
+        self._vmlinux = _Names(
+            prog,
+            Section(
+                "vmlinux",
+                types.vmlinux,
+                per_cpu_start.address if per_cpu_start else 0,
+                symbols.unique_address,
+            ),
+        )
+        self._module_names: list[_Names] | None = None
+        self._found: dict[tuple[str, FindObjectFlags], Object | None] = {}
+
+    def __call__(
+        self, _prog: Program, name: str, flags: FindObjectFlags, _filename: str | None
+    ) -> Object | None:
+        """drgn's object finder."""
+        key = (name, flags)
+        if key in self._found:
+            return self._found[key]
+        found = self._find(name, flags)
+        if found is not None or not self._modules.opening:
+            self._found[key] = found
+        return found
+
+    def _find(self, name: str, flags: FindObjectFlags) -> Object | None:
+        found = self._vmlinux.find(name, flags)
+        if found is None and FindObjectFlags.VARIABLE in flags:
+            variable = self.globals.find(name)
+            if variable is not None:
+                drgn_type, address = variable
+                found = Object(self._prog, drgn_type, address=address)
+        if found is not None or name in self.globals:
+            return found
+        for module in self._in_modules():
+            found = module.find(name, flags)
+            if found is not None:
+                return found
+        return None
+
+    def _in_modules(self) -> list[_Names]:
+        if self._module_names is None:
+            sections = self._modules.sections(self._types.vmlinux)
+            if self._modules.opening:
+                return []
+            self._module_names = [_Names(self._prog, section) for section in sections]
+        return self._module_names
+
+
+class _Names:
+    """What one BTF section has that is not a type: enumerators, functions, per-CPU variables."""
+
+    def __init__(self, prog: Program, section: Section) -> None:
+        self._prog = prog
+        self._section = section
+
+    def find(self, name: str, flags: FindObjectFlags) -> Object | None:
+        types = self._section.types
+        if FindObjectFlags.VARIABLE in flags:
+            variable = self._per_cpu_variables.get(name)
+            if variable is not None:
+                variable_type, offset = variable
+                address = self._section.per_cpu_start + offset
+                return Object(self._prog, types.type(variable_type), address=address)
+        if FindObjectFlags.CONSTANT in flags:
+            type_id = self._enumerators.get(name)
+            if type_id is not None:
+                drgn_type = types.type(type_id)
+                value = next(
+                    item.value for item in drgn_type.enumerators or () if item.name == name
+                )
+                return Object(self._prog, drgn_type, value)
+        if FindObjectFlags.FUNCTION in flags:
+            return self._function(name)
+        return None
+
+    def _function(self, name: str) -> Object | None:
+        address = self._section.function_address(name)
+        if address is None:
+            return None
+        types = self._section.types
+        type_id = types.find(Kind.FUNC, name)
+        if type_id is None:
+            return None
+        drgn_type = types.type(types.btf.size_or_type(type_id))
+        if drgn_type.kind != TypeKind.FUNCTION:
+            raise DamagedBtfError(f"the function {name} has no prototype")
+        return Object(self._prog, drgn_type, address=address)
+
+    @cached_property
+    def _enumerators(self) -> dict[str, int]:
+        """Type id by the name of an enumerator; the first one, as for types."""
+        btf = self._section.types.btf
+        found: dict[str, int] = {}
+        for kind, words in _ANONYMOUS["enum"]:
+            for type_id in btf.ids(kind):
+                for offset in btf.payload(type_id, words * (btf.info(type_id) & 0xFFFF))[0::words]:
+                    found.setdefault(btf.string(offset), type_id)
+        return found
+
+    @cached_property
+    def _per_cpu_variables(self) -> dict[str, tuple[int, int]]:
+        """Type id and offset in the section of each per-CPU variable."""
+        return {
+            name: (type_id, offset)
+            for name, type_id, offset in _section_variables(self._section.types.btf)
+        }
+
+
+def _section_variables(btf: Btf) -> Iterator[tuple[str, int, int]]:
+    """Name, type id and offset of the variables in the per-CPU section."""
+    for section in btf.ids(Kind.DATASEC):
+        if btf.name(section) != _PER_CPU_SECTION:
+            continue
+        words = btf.payload(section, 3 * (btf.info(section) & 0xFFFF))
+        for variable, offset in zip(words[0::3], words[1::3], strict=True):
+            if variable < btf.first_id or btf.kind(variable) != Kind.VAR:
+                raise DamagedBtfError("its per-CPU section holds what is no variable")
+            yield btf.name(variable), btf.size_or_type(variable), offset

@@ -1,0 +1,326 @@
+"""BTF as it lies in memory: a header, a section of type records and a section of strings.
+
+The format is described in the kernel's Documentation/bpf/btf.rst. A type record is three words
+(name, info, and a size or the id of another type) followed by as many words as its kind and its
+number of members call for. Ids count the records from 1; 0 is void. A kernel module's BTF is
+*split*: its ids and its string offsets continue where those of vmlinux end.
+
+What is read here comes out of a crash dump, where a page may be missing, stale or hostile, so
+everything that can be checked in bulk is checked once, when the section is opened: header, bounds,
+every record's kind and flags, every string offset and every type id. What needs the meaning of a
+type (members that leave their structure, a structure that contains itself) is checked by
+`kscope.target.btf.types` when that type is built. Both say so by raising `DamagedBtfError`.
+
+A kernel has about 100,000 types, and opening a dump waits for this module: the only loop that runs
+once per type does nothing but step from record to record, and everything else works on whole
+columns at C speed.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterable, Iterator
+from itertools import compress
+
+from kscope.target.btf.errors import DamagedBtfError
+
+_HEADER = "HBBIIIII"
+"""magic, version, flags, hdr_len, type_off, type_len, str_off, str_len."""
+_MAGIC = 0xEB9F
+_MAX_SIZE = 1 << 28
+"""Far above any kernel's BTF (4 to 10 MB); only keeps a damaged size from being believed."""
+_UNUSED_INFO_BITS = 0x60FF0000
+
+
+class Kind(enum.IntEnum):
+    """BTF_KIND_*."""
+
+    VOID = 0
+    INT = 1
+    PTR = 2
+    ARRAY = 3
+    STRUCT = 4
+    UNION = 5
+    ENUM = 6
+    FWD = 7
+    TYPEDEF = 8
+    VOLATILE = 9
+    CONST = 10
+    RESTRICT = 11
+    FUNC = 12
+    FUNC_PROTO = 13
+    VAR = 14
+    DATASEC = 15
+    FLOAT = 16
+    DECL_TAG = 17
+    TYPE_TAG = 18
+    ENUM64 = 19
+
+
+_FIXED_WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
+_WORDS_PER_ELEMENT = {
+    Kind.STRUCT: 3,
+    Kind.UNION: 3,
+    Kind.ENUM: 2,
+    Kind.FUNC_PROTO: 2,
+    Kind.DATASEC: 3,
+    Kind.ENUM64: 3,
+}
+_HAVE_KIND_FLAG = {
+    Kind.STRUCT,
+    Kind.UNION,
+    Kind.FWD,
+    Kind.ENUM,
+    Kind.ENUM64,
+    # Attributes other than tags, since Linux kernel commit ea70faa1f229 (in v6.15).
+    Kind.DECL_TAG,
+    Kind.TYPE_TAG,
+}
+_MUST_HAVE_NAME = {
+    Kind.INT,
+    Kind.FWD,
+    Kind.TYPEDEF,
+    Kind.FUNC,
+    Kind.VAR,
+    Kind.DATASEC,
+    Kind.FLOAT,
+    Kind.DECL_TAG,
+    Kind.TYPE_TAG,
+}
+_MUST_NOT_HAVE_NAME = {
+    Kind.PTR,
+    Kind.ARRAY,
+    Kind.VOLATILE,
+    Kind.CONST,
+    Kind.RESTRICT,
+    Kind.FUNC_PROTO,
+}
+_REFERS_TO_TYPE = {
+    Kind.PTR,
+    Kind.TYPEDEF,
+    Kind.VOLATILE,
+    Kind.CONST,
+    Kind.RESTRICT,
+    Kind.FUNC,
+    Kind.FUNC_PROTO,
+    Kind.VAR,
+    Kind.DECL_TAG,
+    Kind.TYPE_TAG,
+}
+"""Kinds whose third word is a type id rather than a size."""
+
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\0"
+
+
+def _flags(kinds: Iterable[Kind]) -> bytes:
+    """A translation table that turns a column of kinds into a selector for `compress()`."""
+    table = bytearray(256)
+    for kind in kinds:
+        table[kind] = 1
+    return bytes(table)
+
+
+_SELECT_NAMED = _flags(_MUST_HAVE_NAME)
+_SELECT_UNNAMED = _flags(_MUST_NOT_HAVE_NAME)
+_SELECT_REFERRING = _flags(_REFERS_TO_TYPE)
+_SELECT_KIND = {kind: _flags([kind]) for kind in Kind}
+
+
+class _RecordLengths(dict[int, int]):
+    """Words in a record by its info word, checking each distinct info word once.
+
+    A kernel has 100,000 records but only some 300 different info words.
+    """
+
+    def __missing__(self, info: int) -> int:
+        number = info >> 24 & 0x1F
+        if info & _UNUSED_INFO_BITS or not Kind.INT <= number <= Kind.ENUM64:
+            raise DamagedBtfError(f"a type record has the unknown kind {info:#010x}")
+        kind = Kind(number)
+        count = info & 0xFFFF
+        if info >> 31 and kind not in _HAVE_KIND_FLAG:
+            raise DamagedBtfError(f"a type record of kind {kind.name} has a kind flag")
+        if kind is Kind.FUNC:
+            if count > 2:  # BTF_FUNC_STATIC, BTF_FUNC_GLOBAL, BTF_FUNC_EXTERN
+                raise DamagedBtfError(f"a function has the unknown linkage {count}")
+        elif count and kind not in _WORDS_PER_ELEMENT:
+            raise DamagedBtfError(f"a type record of kind {kind.name} has {count} members")
+        length = 3 + _FIXED_WORDS.get(kind, 0) + _WORDS_PER_ELEMENT.get(kind, 0) * count
+        self[info] = length
+        return length
+
+
+class Btf:
+    """One BTF section, indexed and checked. Types are addressed by their id."""
+
+    def __init__(self, data: bytes, *, little_endian: bool = True, base: Btf | None = None) -> None:
+        """
+        :param data: The section, from its header to the end of its strings.
+        :param base: vmlinux's BTF if *data* is the split BTF of a module.
+        :raises DamagedBtfError: if any of it is damaged.
+        """
+        self.base = base
+        self.first_id: int = base.end_id if base else 1
+        self._first_string: int = base.string_end if base else 0
+        types, self._strings = _sections(data, little_endian, split=base is not None)
+        self.string_end: int = self._first_string + len(self._strings)
+        self.end_id: int = self.first_id
+        self._ids_by_kind: dict[Kind, list[int]] = {}
+
+        if little_endian == (struct.pack("=H", 1) == b"\1\0"):
+            self.words = memoryview(types).cast("I")
+        else:
+            swapped = struct.unpack(f"{'<' if little_endian else '>'}{len(types) // 4}I", types)
+            self.words = memoryview(struct.pack(f"={len(swapped)}I", *swapped)).cast("I")
+        self._index()
+        self._check()
+
+    def _index(self) -> None:
+        words = self.words
+        self.starts: list[int] = []
+        """Index into `words` of each record."""
+        append = self.starts.append
+        lengths = _RecordLengths()
+        position = 0
+        end = len(words)
+        try:
+            while position < end:
+                append(position)
+                position += lengths[words[position + 1]]
+        except IndexError:
+            position = end + 1
+        if position != end:
+            raise DamagedBtfError("the last type record is cut off")
+        self.end_id = self.first_id + len(self.starts)
+        self.infos = [words[start + 1] for start in self.starts]
+        self.kinds = bytes([info >> 24 & 0x1F for info in self.infos])
+
+    def _check(self) -> None:
+        words, starts, kinds = self.words, self.starts, self.kinds
+        self.names = [words[start] for start in starts]
+        """String offset of each type's name."""
+        if not all(compress(self.names, kinds.translate(_SELECT_NAMED))):
+            raise DamagedBtfError("a type that must have a name has none")
+        if any(compress(self.names, kinds.translate(_SELECT_UNNAMED))):
+            raise DamagedBtfError("a type that cannot have a name has one")
+
+        strings = list(self.names)
+        types = [words[start + 2] for start in compress(starts, kinds.translate(_SELECT_REFERRING))]
+        for kind in (Kind.STRUCT, Kind.UNION):
+            for first, end in self._elements(kind):
+                strings.extend(words[first:end:3])
+                types.extend(words[first + 1 : end : 3])
+        for first, end in self._elements(Kind.FUNC_PROTO):
+            strings.extend(words[first:end:2])
+            types.extend(words[first + 1 : end : 2])
+        for first, end in self._elements(Kind.ENUM):
+            strings.extend(words[first:end:2])
+        for first, end in self._elements(Kind.ENUM64):
+            strings.extend(words[first:end:3])
+        for first, end in self._elements(Kind.DATASEC):
+            types.extend(words[first:end:3])
+        for start in compress(starts, kinds.translate(_SELECT_KIND[Kind.ARRAY])):
+            types.append(words[start + 3])
+            types.append(words[start + 4])
+
+        if max(types, default=0) >= self.end_id:
+            raise DamagedBtfError(f"a type refers to type {max(types)} of {self.end_id - 1}")
+        # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
+        # the kernel when it relocates a module's, lets one string be the tail of another.
+        before = b"\0" + (self.base._all_strings if self.base else b"") + self._strings
+        try:
+            if any(map(before.__getitem__, strings)):
+                raise DamagedBtfError("a name starts in the middle of another name")
+        except IndexError:
+            raise DamagedBtfError(
+                f"a name lies at {max(strings):#x}, beyond the end of the strings"
+            ) from None
+
+    def _elements(self, kind: Kind) -> Iterator[tuple[int, int]]:
+        """Where the members, enumerators or parameters of each type of a kind lie in `words`."""
+        size = _WORDS_PER_ELEMENT[kind]
+        select = self.kinds.translate(_SELECT_KIND[kind])
+        for start, info in zip(
+            compress(self.starts, select), compress(self.infos, select), strict=True
+        ):
+            yield start + 3, start + 3 + size * (info & 0xFFFF)
+
+    @property
+    def _all_strings(self) -> bytes:
+        return (self.base._all_strings if self.base else b"") + self._strings
+
+    def string(self, offset: int) -> str:
+        """The string at an offset, which must be one that occurs in the type section."""
+        if offset < self._first_string:
+            assert self.base is not None
+            return self.base.string(offset)
+        start = offset - self._first_string
+        return self._strings[start : self._strings.index(0, start)].decode("ascii")
+
+    def ids(self, kind: Kind) -> list[int]:
+        """Ids of this section's own types of a kind, in their order."""
+        ids = self._ids_by_kind.get(kind)
+        if ids is None:
+            select = self.kinds.translate(_SELECT_KIND[kind])
+            ids = list(compress(range(self.first_id, self.end_id), select))
+            self._ids_by_kind[kind] = ids
+        return ids
+
+    def kind(self, type_id: int) -> int:
+        """`Kind` of a type of this section or its base."""
+        if type_id >= self.first_id:
+            return self.kinds[type_id - self.first_id]
+        return self.base.kind(type_id) if self.base else Kind.VOID
+
+    def name(self, type_id: int) -> str:
+        """Name of one of this section's own types; empty if it is anonymous."""
+        return self.string(self.names[type_id - self.first_id])
+
+    def info(self, type_id: int) -> int:
+        """Info word of one of this section's own types."""
+        return self.infos[type_id - self.first_id]
+
+    def size_or_type(self, type_id: int) -> int:
+        """Third word of one of this section's own types."""
+        return self.words[self.starts[type_id - self.first_id] + 2]
+
+    def payload(self, type_id: int, words: int) -> memoryview:
+        """The words that follow the first three of one of this section's own types."""
+        start = self.starts[type_id - self.first_id] + 3
+        return self.words[start : start + words]
+
+
+def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, bytes]:
+    """The type section and the string section of BTF data, by its checked header."""
+    order = "<" if little_endian else ">"
+    size = struct.calcsize(order + _HEADER)
+    if len(data) < size:
+        raise DamagedBtfError(f"it is {len(data)} bytes long, which is shorter than its header")
+    if len(data) > _MAX_SIZE:
+        raise DamagedBtfError(f"it claims to be {len(data)} bytes long, which no kernel's is")
+    magic, version, _flags, header, type_start, type_size, string_start, string_size = (
+        struct.unpack_from(order + _HEADER, data)
+    )
+    if magic != _MAGIC:
+        raise DamagedBtfError(f"it does not start with its magic number but with {magic:#06x}")
+    if version != 1:
+        raise DamagedBtfError(f"it has version {version}; only version 1 is known")
+    if header < size:
+        raise DamagedBtfError(f"its header is {header} bytes long")
+    if type_start % 4 or type_size % 4 or header % 4:
+        raise DamagedBtfError("its type section is not aligned")
+    type_start += header
+    string_start += header
+    if type_start + type_size > len(data) or string_start + string_size > len(data):
+        raise DamagedBtfError("a section lies beyond its end")
+    if type_start < string_start + string_size and string_start < type_start + type_size:
+        raise DamagedBtfError("its sections overlap")
+    strings = data[string_start : string_start + string_size]
+    if not strings and not split:
+        raise DamagedBtfError("it has no strings")
+    if strings and (strings[-1] or (strings[0] and not split)):
+        raise DamagedBtfError("its strings are not terminated")
+    if strings.translate(None, delete=_PRINTABLE):
+        raise DamagedBtfError("its strings hold bytes that no name has")
+    return data[type_start : type_start + type_size], strings

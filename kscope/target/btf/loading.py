@@ -1,0 +1,116 @@
+"""Loading a dump's own types and symbols into a `drgn.Program`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from drgn import FaultError, PlatformFlags, Program
+
+from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
+from kscope.target.btf.finders import ObjectFinder, TypeFinder
+from kscope.target.btf.format import Btf
+from kscope.target.btf.modules import KernelModules, ModuleDebugInfo
+from kscope.target.btf.symbols import KernelSymbols
+from kscope.target.btf.types import TypeBuilder
+
+FINDER = "kscope-btf"
+"""Name under which all finders are registered with drgn."""
+
+_MAX_BTF_SIZE = 1 << 28
+
+
+@dataclass(frozen=True)
+class BtfDebugInfo:
+    """What was found in the dump, and what was not."""
+
+    release: str
+    types: int
+    """Types in vmlinux's BTF."""
+    symbols: int
+    """Symbols in vmlinux's kallsyms."""
+    globals: int
+    """Global variables in the table of reference kernels."""
+    references: list[str]
+    """Releases of the reference kernels."""
+    missing: list[str]
+    """What cannot be had from this dump and why, a sentence each; the same for every dump apart."""
+    _modules: KernelModules = field(repr=False)
+    _vmlinux: TypeBuilder = field(repr=False)
+
+    def modules(self) -> list[ModuleDebugInfo]:
+        """What each module carries. Opens all of them, which `load()` left for later."""
+        return self._modules.describe(self._vmlinux)
+
+
+def load(prog: Program) -> BtfDebugInfo:
+    """Make types, symbols and stacks work from what the dump itself holds.
+
+    :param prog: A program with a Linux kernel vmcore set and no debugging information loaded.
+    :raises BtfError: if the dump does not hold what is needed; the program is then unchanged.
+    """
+    platform = prog.platform
+    if platform is None or PlatformFlags.IS_64_BIT not in platform.flags:
+        raise BtfError("Types can be read out of a dump only if its machine is known and 64-bit.")
+    symbols = KernelSymbols(prog)
+    btf = _vmlinux_btf(prog, symbols, PlatformFlags.IS_LITTLE_ENDIAN in platform.flags)
+    release = prog["UTS_RELEASE"].string_().decode("ascii", "backslashreplace")
+
+    modules = KernelModules(prog, symbols)
+    types = TypeFinder(prog, btf, modules)
+    objects = ObjectFinder(prog, types, modules, symbols, release)
+    prog.register_symbol_finder(FINDER, modules.find_symbols, enable_index=0)
+    prog.register_type_finder(FINDER, types, enable_index=-1)
+    prog.register_object_finder(FINDER, objects, enable_index=-1)
+
+    return BtfDebugInfo(
+        release=release,
+        types=btf.end_id - btf.first_id,
+        symbols=symbols.count,
+        globals=len(objects.globals),
+        references=objects.globals.references,
+        missing=_enable_unwinding(prog, symbols),
+        _modules=modules,
+        _vmlinux=types.vmlinux,
+    )
+
+
+def _enable_unwinding(prog: Program, symbols: KernelSymbols) -> list[str]:
+    """Tell drgn where the kernel and its modules lie, and say what stands in the way of stacks.
+
+    drgn unwinds by the kernel's own ORC tables only inside the modules that it knows.
+    """
+    missing = []
+    start, end = symbols.unique_address("_text"), symbols.unique_address("_end")
+    if start is not None and end is not None:
+        prog.main_module("kernel", create=True).address_range = (start, end)
+    if symbols.unique_address("__start_orc_unwind") is None:
+        missing.append(
+            "This kernel has no ORC tables (CONFIG_UNWINDER_ORC), so stacks are followed by frame"
+            " pointers and may be cut short."
+        )
+    try:
+        prog.create_loaded_modules()
+    except (LookupError, FaultError, ValueError) as error:
+        missing.append(
+            f"The list of modules cannot be read ({error}), so stacks end at functions in modules."
+        )
+    return missing
+
+
+def _vmlinux_btf(prog: Program, symbols: KernelSymbols, little_endian: bool) -> Btf:
+    start, end = symbols.unique_address("__start_BTF"), symbols.unique_address("__stop_BTF")
+    if start is None or end is None:
+        raise BtfError(
+            "This kernel was built without BTF (CONFIG_DEBUG_INFO_BTF): the dump holds no types.",
+            GIVE_VMLINUX,
+        )
+    if not 0 < end - start <= _MAX_BTF_SIZE:
+        raise BtfError(f"The dump's BTF has the impossible size {end - start}.")
+    try:
+        data = prog.read(start, end - start)
+    except FaultError as error:
+        raise BtfError(
+            f"The dump does not hold all pages of the kernel's BTF: {error}.",
+            GIVE_VMLINUX,
+        ) from None
+    return Btf(data, little_endian=little_endian)

@@ -1,0 +1,65 @@
+"""Symbols from kallsyms, which the kernel carries in its own memory.
+
+The tables are found by the VMCOREINFO note, which names them since Linux kernel commit
+f09bddbd8661 ("vmcoreinfo: include kallsyms symbols") (in v6.0).
+"""
+
+from __future__ import annotations
+
+import re
+
+from drgn import FaultError, Program, Symbol
+from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
+
+from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
+
+_NEEDED = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index")
+
+
+class KernelSymbols:
+    """vmlinux's symbols."""
+
+    def __init__(self, prog: Program) -> None:
+        """
+        :raises BtfError: if the dump does not say where they are, or does not hold them.
+        """
+        try:
+            vmcoreinfo = prog["VMCOREINFO"].string_().decode("ascii", "replace")
+        except LookupError:
+            raise BtfError(
+                "The dump has no VMCOREINFO note, so its symbols cannot be found.",
+                GIVE_VMLINUX,
+            ) from None
+        if not all(f"SYMBOL({name})=" in vmcoreinfo for name in _NEEDED):
+            raise BtfError(
+                "The VMCOREINFO of this kernel does not say where its symbols are, as kernels"
+                " before 6.0 do not.",
+                GIVE_VMLINUX,
+            )
+        self.count = 0
+        """Number of symbols, as the kernel tells it."""
+        try:
+            address = re.search(r"^SYMBOL\(kallsyms_num_syms\)=([0-9a-fA-F]+)$", vmcoreinfo, re.M)
+            if address:
+                self.count = prog.read_u32(int(address[1], 16))
+            self.index = load_vmlinux_kallsyms(prog)
+        except (LookupError, ValueError, FaultError) as error:
+            raise BtfError(f"The dump's kernel symbols cannot be read: {error}.") from None
+
+    def unique(self, name: str) -> Symbol | None:
+        """The symbol of a name, or None if there is none or several are called so."""
+        found = self.index(None, name, None, False)
+        return found[0] if len(found) == 1 else None
+
+    def unique_address(self, name: str) -> int | None:
+        """Address of the symbol of a name, if there is exactly one."""
+        symbol = self.unique(name)
+        return symbol.address if symbol else None
+
+    def room(self, address: int) -> int:
+        """Bytes from an address to the next symbol; 0 if the symbols do not tell.
+
+        kallsyms has no sizes of its own: drgn fills them in with these distances.
+        """
+        found = self.index(None, None, address, False)
+        return max((symbol.address + symbol.size - address for symbol in found), default=0)
