@@ -1,0 +1,36 @@
+# Each target makes the virtual environment it needs; nothing but Python 3.11+ and make is needed.
+PYTHON ?= $(firstword $(foreach v,3.13 3.12 3.11 3.14,$(shell command -v python$(v))) $(shell command -v python3))
+RUN := .venv/run
+TEST := .venv/test
+
+.PHONY: demo run test check lab test-lab bench clean
+
+demo: $(RUN)/ready
+	$(RUN)/bin/kscope demo
+
+$(RUN)/ready: pyproject.toml requirements/run.txt
+	@$(PYTHON) requirements/make_environment.py $(RUN) requirements/run.txt
+
+$(TEST)/ready: pyproject.toml requirements/test.txt
+	@$(PYTHON) requirements/make_environment.py $(TEST) requirements/test.txt
+
+test: $(TEST)/ready
+	$(TEST)/bin/pytest
+
+check: $(TEST)/ready
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/mypy
+	$(TEST)/bin/lint-imports
+
+lab: $(TEST)/ready
+	$(TEST)/bin/python -m tests.lab build
+
+test-lab: $(TEST)/ready
+	$(TEST)/bin/pytest -m lab tests/on_lab
+
+bench: $(TEST)/ready
+	$(TEST)/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist
