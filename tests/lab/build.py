@@ -93,4 +93,5 @@ def _run_guest(
         kdump.makedumpfile(scenario.makedumpfile_options, work / "memory", new / "vmcore")
     else:
         kdump.copy_sparse(work / "memory", new / "vmcore")
+        (new / "vmcore").chmod(0o644)
     return facts

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import debian13
 from tests.lab.cache import GUEST_SOURCES, cache_directory, hash_of, making, run, say
 from tests.lab.kernel import Kernel
 
@@ -41,6 +42,7 @@ def sources_hash() -> str:
             GUEST_SOURCES / "init",
             GUEST_SOURCES / "crash-init",
             Path(__file__),
+            Path(debian13.__file__),
         ]
     )
 
@@ -48,6 +50,7 @@ def sources_hash() -> str:
 def ensure_images(kernel: Kernel) -> GuestImages:
     directory = cache_directory() / "guests" / f"{kernel.release}-{sources_hash()}"
     if not directory.exists():
+        debian13.ensure_debian13()
         say(f"building module and initramfs for {kernel.release}")
         with making(directory) as new:
             _build_module(kernel, new)
@@ -77,7 +80,7 @@ def _build_initramfs(kernel: Kernel, new: Path) -> None:
     archive = Archive()
     archive.add_file("init", GUEST_SOURCES / "init", 0o755)
     archive.add_program(_which("busybox"), "bin/busybox")
-    archive.add_program(_which("kexec"), "bin/kexec")
+    archive.add_program(_which("kexec"), "bin/kexec", _libraries(_which("kexec")))
     archive.add_file("bin/storlab-task", new / "storlab-task", 0o755)
     archive.add_file("modules/storlab.ko", new / "storlab-stripped.ko")
     archive.add_drivers(kernel)
@@ -88,7 +91,8 @@ def _build_crash_initramfs(kernel: Kernel, new: Path) -> None:
     archive = Archive()
     archive.add_file("init", GUEST_SOURCES / "crash-init", 0o755)
     archive.add_program(_which("busybox"), "bin/busybox")
-    archive.add_program(_which("makedumpfile"), "bin/makedumpfile")
+    libraries = debian13.program_libraries("makedumpfile")
+    archive.add_program(debian13.root() / "bin/makedumpfile", "bin/makedumpfile", libraries)
     archive.add_drivers(kernel)
     (new / "crash-initramfs.cpio").write_bytes(archive.finish())
 
@@ -127,14 +131,12 @@ class Archive:
                 self._directories.add(str(parent))
         self._entry(name, 0o100000 | mode, content)
 
-    def add_program(self, program: Path, name: str) -> None:
-        """A program and its shared libraries; its loader where the program looks for it."""
+    def add_program(self, program: Path, name: str, libraries: Iterable[Path] = ()) -> None:
+        """A program with its shared libraries, and its loader where the program looks for it."""
         self.add_file(name, program, 0o755)
-        if b"/lib64/ld-linux" not in program.read_bytes()[:4096]:
-            return
-        for library in _libraries(program):
+        for library in libraries:
             folder = "lib64" if library.name.startswith("ld-linux") else "lib"
-            self.add_file(f"{folder}/{library.name}", library.resolve(), 0o755)
+            self.add_file(f"{folder}/{library.name}", library, 0o755)
 
     def add_drivers(self, kernel: Kernel) -> None:
         for driver in sorted(kernel.drivers.iterdir()):

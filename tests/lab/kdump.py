@@ -1,9 +1,9 @@
 """The disk on which a guest's crash kernel saves the dump, and makedumpfile on this machine."""
 
-import re
 import shutil
 from pathlib import Path
 
+from tests.lab import debian13
 from tests.lab.cache import LabError, run
 from tests.lab.guestbuild import GuestImages
 from tests.lab.kernel import Kernel
@@ -39,8 +39,8 @@ def take_dump_from(disk: Path, directory: Path) -> None:
 
 
 def makedumpfile(options: str, source: Path, target: Path) -> None:
-    run(["makedumpfile", *options.split(), source, target])
+    run([*debian13.program("makedumpfile"), *options.split(), source, target])
 
 
-def dump_log(vmcore: Path, target: Path) -> None:
-    run(["makedumpfile", "--dump-dmesg", vmcore, target])
+def copy_sparse(source: Path, target: Path) -> None:
+    run(["cp", "--sparse=always", source, target])

@@ -3,6 +3,7 @@
 Nothing in it comes from looking into the dump.
 """
 
+import base64
 from typing import Any
 
 from tests.lab.cache import LabError
@@ -28,6 +29,9 @@ OWNER_UNKNOWN = {"semaphore"}
 def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict[str, Any]:
     tasks = _tasks(facts)
     locks = _locks(facts, tasks)
+    cycles = _cycles(tasks, locks)
+    if len(cycles) != scenario.cycles:
+        raise LabError(f"{len(cycles)} lock cycles in the guest instead of {scenario.cycles}")
     return {
         "name": scenario.name,
         "series": kernel.series,
@@ -37,12 +41,12 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
         "memory_mib": scenario.memory_mib,
         "cpus": int(scenario.cpus.partition(",")[0]),
         "possible_cpus": scenario.possible_cpus,
-        "panic": _panic(scenario, tasks),
+        "panic": _panic(scenario, facts, tasks),
         "culprits": [_by_comm(tasks, comm)["pid"] for comm in scenario.culprits],
         "tasks": list(tasks.values()),
         "blocked": [pid for pid, task in tasks.items() if task.get("waits_for")],
         "locks": locks,
-        "cycles": _cycles(tasks, locks),
+        "cycles": cycles,
         "spinning": [
             {"pid": pid, "comm": task["comm"], "cpu": task["pinned_to"], **task["spins"]}
             for pid, task in tasks.items()
@@ -53,7 +57,11 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
             for fact in facts
             if fact["fact"] == "object"
         },
-        **{fact["name"]: fact["value"] for fact in facts if fact["fact"] == "true"},
+        "proc": {
+            fact["path"]: base64.b64decode(fact["base64"]).decode(errors="replace")
+            for fact in facts
+            if fact["fact"] == "proc"
+        },
         **scenario.true,
     }
 
@@ -83,7 +91,7 @@ def _tasks(facts: list[Fact]) -> dict[int, dict[str, Any]]:
                 "state": STATES.get((fact["doing"], fact["argument"] == "child")),
             }
     for fact in facts:
-        if fact["fact"] == "run":
+        if fact["fact"] == "run" and (fact["kthread"] or fact["pid"] in tasks):
             task = tasks.setdefault(
                 fact["pid"],
                 {
@@ -107,6 +115,7 @@ def _tasks(facts: list[Fact]) -> dict[int, dict[str, Any]]:
 STATES = {
     ("sleep", False): "IN",
     ("files", False): "IN",
+    ("memory", False): "IN",
     ("sockets", False): "IN",
     ("threads", False): "IN",
     ("stop", False): "ST",
@@ -128,11 +137,10 @@ def _add_steps(task: dict[str, Any], run: Fact) -> None:
         if verb in ACQUIRING
     ]
     task["waits_for"] = None
-    if run["step"] == len(steps):
+    verb, name = (*steps, ("sleep", ""))[run["step"]]
+    if verb == "sleep":
         task["state"] = "IN"
-        return
-    verb, name = steps[run["step"]]
-    if verb in ACQUIRING and verb != "spinlock":
+    elif verb in ACQUIRING and verb != "spinlock":
         task["state"] = "UN"
         task["waits_for"] = {"lock": name, "mode": ACQUIRING[verb]}
     elif verb in WAITING:
@@ -206,8 +214,14 @@ def _by_comm(tasks: dict[int, dict[str, Any]], comm: str) -> dict[str, Any]:
     raise LabError(f"the guest did not tell of a task {comm}")
 
 
-def _panic(scenario: Scenario, tasks: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def _panic(
+    scenario: Scenario, facts: list[Fact], tasks: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """Unknown here is None: the CPU of a kernel thread that runs anywhere, for one."""
     panic: dict[str, Any] = {"kind": scenario.panic_kind, "pid": None, "comm": None, "cpu": None}
+    for fact in facts:
+        if fact["fact"] == "panic_task":
+            panic |= {"pid": fact["pid"], "comm": fact["comm"]}
     if scenario.panic_comm is not None:
         task = _by_comm(tasks, scenario.panic_comm)
         panic |= {"pid": task["pid"], "comm": task["comm"], "cpu": task["pinned_to"]}

@@ -15,7 +15,6 @@ TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "busybox": "busybox-static",
     "/sbin/kexec": "kexec-tools",
-    "makedumpfile": "makedumpfile",
     "/sbin/mke2fs": "e2fsprogs",
     "/sbin/debugfs": "e2fsprogs",
     "gcc-12": "gcc-12",
@@ -27,8 +26,6 @@ LIBRARIES = {
     "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",
     "/usr/share/seabios/bios-256k.bin": "seabios",
     "/usr/share/qemu/linuxboot_dma.bin": "qemu-system-data",
-    "/usr/lib/x86_64-linux-gnu/libsnappy.so.1": "libsnappy1v5",
-    "/usr/lib/x86_64-linux-gnu/libzstd.so.1": "libzstd1",
 }
 # dpkg is locked while somebody else installs.
 PATIENCE = ["-o", "DPkg::Lock::Timeout=900"]

@@ -17,9 +17,11 @@ class Scenario:
     """As in kscope's survey: "none" for a guest that did not panic."""
     capture: Literal["kdump", "qmp"]
     panic_comm: str | None = None
-    """The task that was running on the CPU that panicked."""
+    """The task that ran on the CPU that panicked, if it is one of the lab's own."""
     culprits: tuple[str, ...] = ()
     """The tasks that are to blame, by comm."""
+    cycles: int = 0
+    """Rings of tasks that wait for each other's lock: checked against what the guest told."""
     memory_mib: int = 512
     cpus: str = "4"
     possible_cpus: int = 4
@@ -41,5 +43,24 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("sysrq", "sysrq", "kdump", panic_comm="crasher", culprits=("crasher",)),
+        Scenario(
+            "deadlock",
+            "none",
+            "qmp",
+            culprits=("logrotated", "backupd"),
+            cycles=1,
+            memory_mib=256,
+            makedumpfile_options="",
+        ),
+        Scenario(
+            "demo",
+            "hung-task",
+            "kdump",
+            culprits=("logrotated", "backupd"),
+            cycles=1,
+            # Pages stored uncompressed, since the whole file is compressed with xz afterwards.
+            makedumpfile_options="-d 31",
+            data_disk=True,
+        ),
     )
 }

@@ -11,6 +11,7 @@
  *	stop		be stopped
  *	traced		be traced and stopped by a parent that sleeps
  *	zombie		exit under a parent that never waits
+ *	memory MIB	hold so much memory
  *	hog		take memory until there is no more
  *	trigger KEY	write KEY to /proc/sysrq-trigger
  *	files DIRECTORY	hold some open files there: read, append, deleted, pipe, epoll
@@ -139,18 +140,13 @@ static void write_file(const char *path, const char *text)
 	close(file);
 }
 
-static void take_all_memory(void)
+static void take_memory(size_t bytes)
 {
-	size_t piece = 4 << 20;
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	for (;;) {
-		void *memory = mmap(NULL, piece, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (memory == MAP_FAILED)
-			fail("mmap");
-		memset(memory, 0x5a, piece);
-	}
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	memset(memory, 0x5a, bytes);
 }
 
 static void hold_files(const char *directory)
@@ -242,7 +238,10 @@ static void do_it(const char *doing, const char *argument)
 			raise(SIGSTOP);
 		}
 	} else if (!strcmp(doing, "hog")) {
-		take_all_memory();
+		for (;;)
+			take_memory(4 << 20);
+	} else if (!strcmp(doing, "memory")) {
+		take_memory((size_t)atoi(argument) << 20);
 	} else if (!strcmp(doing, "trigger")) {
 		write_file("/proc/sysrq-trigger", argument);
 	} else if (!strcmp(doing, "files")) {

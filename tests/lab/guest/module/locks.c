@@ -64,7 +64,7 @@ static void *storlab_find(const char *kind, const char *name)
 /* A work item that never ends: with one active at a time, the next one stays queued behind it. */
 static void storlab_flush_fn(struct work_struct *work)
 {
-	wait_for_completion(&storlab_flushed);
+	storlab_do_here("completion:storlab_flushed");
 }
 
 static void storlab_queued_fn(struct work_struct *work)

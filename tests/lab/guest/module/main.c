@@ -44,7 +44,7 @@ static int storlab_one_step(char *step)
 	if (!strcmp(verb, "sleep")) {
 		error = kstrtouint(argument, 10, &milliseconds);
 		if (!error)
-			msleep(milliseconds);
+			msleep_interruptible(milliseconds);
 		return error;
 	}
 	error = storlab_lock_step(verb, argument);
@@ -74,6 +74,17 @@ static int storlab_do_steps(struct storlab_run *run)
 		run->step++;
 	}
 	return 0;
+}
+
+void storlab_do_here(const char *steps)
+{
+	int slot = atomic_inc_return(&storlab_runs_used) - 1;
+
+	if (WARN_ON(slot >= RUNS))
+		return;
+	storlab_runs[slot].kthread = true;
+	strscpy(storlab_runs[slot].steps, steps, STEPS_LENGTH);
+	storlab_do_steps(&storlab_runs[slot]);
 }
 
 static int storlab_kthread(void *run)

@@ -12,6 +12,9 @@
 int storlab_lock_step(const char *verb, const char *argument);
 int storlab_crash_step(const char *verb, const char *argument);
 
+/* Have the kernel thread that calls this do steps, and facts tell of them. */
+void storlab_do_here(const char *steps);
+
 /* JSON lines about the locks and objects of this module. */
 void storlab_locks_facts(struct seq_file *facts);
 void storlab_objects_facts(struct seq_file *facts);

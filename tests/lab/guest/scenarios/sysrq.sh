@@ -1,6 +1,5 @@
 # An idle, healthy machine that somebody crashes on purpose.
 storlab-task -n sleeper sleep &
 sleep 1
-cat /proc/storlab/facts >&3
-fact '{"fact": "ready"}'
+ready
 storlab-task -n crasher -c 2 trigger c
