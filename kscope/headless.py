@@ -111,9 +111,17 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
 
 
 def target_from(options: argparse.Namespace) -> OpenQuery:
-    """The target that parsed options name."""
+    """The target that parsed options name; ``demo`` is the dump that comes with kscope.
+
+    :raises QueryError: if the bundled dump cannot be unpacked.
+    """
+    path = options.vmcore
+    if path == "demo":
+        from kscope.demo import unpack
+
+        path = str(unpack(_show_progress))
     return OpenQuery(
-        path=options.vmcore,
+        path=path,
         live=options.live,
         qemu=options.qemu,
         vmlinux=options.vmlinux,

@@ -7,11 +7,13 @@ from drgn import FaultError, ObjectAbsentError, OutOfBoundsError
 
 from kscope.model.base import Unreadable
 from kscope.model.text import printable
+from kscope.target.btf import BtfError
 
 T = TypeVar("T")
 
 READ_ERRORS = (
     FaultError,
+    BtfError,
     LookupError,
     ObjectAbsentError,
     OutOfBoundsError,

@@ -63,8 +63,13 @@ class Worker:
         with contextlib.suppress(EOFError):
             while True:
                 self._receive()
-                job = self._fresh.popleft() if self._fresh else self._long.popleft()
-                self._advance(job)
+                self._advance(self._next())
+
+    def _next(self) -> Job:
+        """New requests before partly answered ones, but nothing before the target is open."""
+        if self._long and (not self._fresh or isinstance(self._long[0].query, OpenQuery)):
+            return self._long.popleft()
+        return self._fresh.popleft()
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         if self._interruptible:

@@ -16,12 +16,6 @@ from kscope.target.identify import Core, dump_in, identify
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
 
-_NO_DWARF = (
-    "source lines need the vmlinux with debug info",
-    "inline frames need the vmlinux with debug info",
-    "arguments and local variables need the vmlinux with debug info",
-)
-
 
 def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Target]:
     """Open what ``query`` names; yields its identity before types are loaded.
@@ -128,14 +122,14 @@ def _load_debug_info(
             kind="cannot-open",
         )
     try:
-        btf.load(program)
+        loaded = btf.load(program)
     except btf.BtfError as error:
         return DebugInfo(
-            types="none", vmlinux="", searched=search.searched, missing=(str(error),),
+            types="none", vmlinux="", searched=search.searched, missing=(error.sentence,),
             fetch=fetching.commands(identity),
         )  # fmt: skip
     return DebugInfo(
-        types="btf", vmlinux="", searched=search.searched, missing=_NO_DWARF,
+        types="btf", vmlinux="", searched=search.searched, missing=loaded.missing,
         fetch=fetching.commands(identity),
     )  # fmt: skip
 

@@ -1,0 +1,197 @@
+"""The session: questions to a worker process, and what happens when it dies, hangs or is stopped.
+
+Scheduling and cancelling are tested on a worker whose answers take a known time, everything else
+on the bundled dump.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kscope.model.base import Progress, QueryError
+from kscope.model.log import LogQuery
+from kscope.model.system import SystemQuery
+from kscope.model.target import Opened, OpenQuery
+from kscope.session.client import Session
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Session]:
+    session = Session(
+        OpenQuery(path="/vmcore"), command=(str(Path(__file__).with_name("slow_worker.py")),)
+    )
+    await session.connect()
+    yield session
+    await session.close()
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def test_identity_arrives_before_types_are_loaded(session: Session) -> None:
+    parts: list[Opened] = []
+    opened = await session.connect(part=parts.append)
+    assert parts[0].debug_info is None
+    assert parts[0].identity == opened.identity
+    assert opened.debug_info is not None
+
+
+async def test_answers_equal_those_given_in_process(session: Session, demo_target: object) -> None:
+    from kscope.kernel.log import log
+
+    await session.connect()
+    assert await session.ask(LogQuery()) == log(demo_target, LogQuery())  # type: ignore[arg-type]
+
+
+async def test_an_answer_is_remembered(slow: Session) -> None:
+    query = LogQuery(match="busy 0.3")
+    await slow.ask(query)
+    started = time.monotonic()
+    await slow.ask(query)
+    assert time.monotonic() - started < 0.1
+
+
+async def test_a_live_target_is_never_remembered() -> None:
+    session = Session(
+        OpenQuery(live=True), command=(str(Path(__file__).with_name("slow_worker.py")),)
+    )
+    await session.connect()
+    await session.ask(SystemQuery())
+    assert session.remembered(SystemQuery()) is None
+    await session.close()
+
+
+async def test_a_short_question_overtakes_a_long_one(slow: Session) -> None:
+    long = asyncio.create_task(slow.ask(LogQuery(match="sliced 5")))
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    await slow.ask(SystemQuery())
+    assert time.monotonic() - started < 0.5
+    assert not long.done()
+    long.cancel()
+
+
+async def test_progress_is_told_while_a_long_answer_is_made(slow: Session) -> None:
+    steps: list[Progress] = []
+    await slow.ask(LogQuery(match="sliced 0.2"), progress=steps.append)
+    assert [step.done for step in steps] == list(range(10))
+
+
+@pytest.mark.parametrize("work", ["busy 30", "sliced 30"])
+async def test_cancelling_frees_the_worker_within_a_fifth_of_a_second(
+    slow: Session, work: str
+) -> None:
+    worker = slow.worker_process_id
+    question = asyncio.create_task(slow.ask(LogQuery(match=work)))
+    await asyncio.sleep(0.2)
+    started = time.monotonic()
+    question.cancel()
+    await slow.ask(SystemQuery())
+    assert time.monotonic() - started < 0.2
+    assert slow.worker_process_id == worker
+
+
+async def test_cancelling_a_question_leaves_the_others_alone(slow: Session) -> None:
+    first = asyncio.create_task(slow.ask(LogQuery(match="sliced 1")))
+    second = asyncio.create_task(slow.ask(LogQuery(match="sliced 1.1")))
+    await asyncio.sleep(0.2)
+    first.cancel()
+    assert (await second).records == ()
+
+
+async def test_a_worker_that_does_not_obey_a_cancel_is_replaced(slow: Session) -> None:
+    lost: list[str] = []
+    slow.on_lost = lost.append
+    worker = slow.worker_process_id
+    question = asyncio.create_task(slow.ask(LogQuery(match="stuck")))
+    await asyncio.sleep(0.2)
+    question.cancel()
+    while not lost:
+        await asyncio.sleep(0.05)
+    assert slow.worker_process_id != worker
+    assert await slow.ask(SystemQuery())
+
+
+async def test_a_worker_silent_past_its_deadline_is_replaced(
+    slow: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LogQuery, "deadline_seconds", 0.5)
+    with pytest.raises(QueryError, match="SIGKILL while answering LogQuery"):
+        await slow.ask(LogQuery(match="stuck"))
+    assert await slow.ask(SystemQuery())
+
+
+async def test_a_worker_that_sends_garbage_is_replaced(slow: Session) -> None:
+    with pytest.raises(QueryError, match="sent what cannot be read"):
+        await slow.ask(LogQuery(match="garbage"))
+    assert await slow.ask(SystemQuery())
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV])
+async def test_the_next_question_is_answered_after_the_worker_was_killed(
+    session: Session, death: signal.Signals
+) -> None:
+    lost: list[str] = []
+    session.on_lost = lost.append
+    await session.connect()
+    question = asyncio.create_task(session.ask(SystemQuery()))
+    await asyncio.sleep(0)
+    os.kill(session.worker_process_id, death)
+    with pytest.raises(QueryError, match=f"killed by {death.name}") as caught:
+        await question
+    assert caught.value.kind == "worker-lost"
+    answer = await session.ask(SystemQuery())
+    assert answer.tasks
+    assert death.name in lost[0]
+    assert "started again" in lost[0]
+
+
+async def test_a_target_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a dump\n")
+    session = Session(OpenQuery(path=str(path)))
+    with pytest.raises(QueryError, match="is text, not a dump"):
+        await session.connect()
+    await session.close()
+
+
+async def test_closing_leaves_no_worker_behind(demo: Path) -> None:
+    session = Session(OpenQuery(path=str(demo)))
+    await session.connect()
+    await session.close()
+    assert not is_running(session.worker_process_id)
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_no_worker_outlives_a_killed_client(demo: Path, death: signal.Signals) -> None:
+    code = (
+        "import sys, time\n"
+        "from kscope.model.target import OpenQuery\n"
+        "from kscope.session.client import Session\n"
+        "session = Session(OpenQuery(path=sys.argv[1]))\n"
+        "print(session.worker_process_id, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(demo)], stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout is not None
+        worker = int(client.stdout.readline())
+        time.sleep(0.5)
+        client.send_signal(death)
+    end = time.monotonic() + 5
+    while is_running(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not is_running(worker)
