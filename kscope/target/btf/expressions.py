@@ -29,7 +29,7 @@ _QUALIFIERS = {
     "restrict": Qualifiers.RESTRICT,
 }
 _KEYWORDS = {TypeKind.STRUCT: "struct", TypeKind.UNION: "union", TypeKind.ENUM: "enum"}
-_TOKEN = re.compile(r"\*|\[\d*\]|func\(|\.\.\.|[(),]|(?:struct|union|enum)\{[^}]*\}|\w+(?: \w+)*")
+_TOKEN = re.compile(r"\*|\[\d*\]|func\(|\.\.\.|[),]|\w+(?: \w+)*(?:\{[^}]*\})?")
 
 
 def write(drgn_type: Type) -> str:

@@ -10,7 +10,7 @@ For a kernel that is not in the table, three things keep a wrong type from being
 - where the reference kernels differ, the one goes first that shares more of its own variables with
   the dump, and a type that the dump does not know passes to the next;
 - a variable must fit before the next symbol. An array that does not (its length was a matter of
-  configuration) gets the length that does, if the symbols tell it.
+  configuration) is shortened to what does.
 """
 
 from __future__ import annotations
@@ -27,14 +27,22 @@ from kscope.target.btf.symbols import KernelSymbols
 TABLE = Path(__file__).with_name("globals.txt")
 
 _ADDED = {
-    # Kernels older than the references; the types are those of the releases that had the names.
-    "vm_stat": ["[]atomic_long_t"],
+    # Without CONFIG_NUMA, and with CONFIG_FLATMEM.
     "contig_page_data": ["struct pglist_data"],
+    "mem_map": ["*struct page"],
+    "max_mapnr": ["unsigned long"],
+    # Where a stack is smaller than a page (arm64 with pages of 64 KiB).
+    "thread_stack_cache": ["*struct kmem_cache"],
+    # With CONFIG_SCHED_CLASS_EXT.
+    "ext_sched_class": ["const struct sched_class"],
+    # In place of tk_core since Linux kernel commit 22c62b9a84b8 (in v6.17).
+    "timekeeper_data": ["[]struct tk_data"],
+    # In place of nr_irqs since Linux kernel commit b99dc723b12e (in v7.2).
+    "total_nr_irqs": ["unsigned int"],
+    # In place of init_task.fs since Linux kernel commit 9a8e29695888 (in v7.3).
+    "userspace_init_fs": ["*struct fs_struct"],
 }
-"""Variables of kernels that no reference kernel stands for."""
-
-_MAX_PADDING = 4096
-"""The widest alignment that a symbol in the kernel's data is given, apart from huge pages."""
+"""Variables that drgn's helpers read and no reference kernel has."""
 
 
 class GlobalTypes:
@@ -72,59 +80,58 @@ class GlobalTypes:
         return _ADDED.get(name, [])
 
     @cached_property
+    def _own_column(self) -> int | None:
+        """Column of the table that was made from this very kernel."""
+        return self.references.index(self._release) if self._release in self.references else None
+
+    @cached_property
     def _order(self) -> list[int]:
         """Columns of the table, the one most like this dump first."""
-        references = self.references
-        if self._release in references:
-            own = references.index(self._release)
-            return [own, *(column for column in range(len(references)) if column != own)]
-        shared = [0] * len(references)
+        shared = [0] * len(self.references)
         for line in self._lines[1:]:
             name, *columns = line.split(b"\t")
             if b"-" in columns and self._symbols.unique(name.decode()):
                 for column, expression in enumerate(columns):
                     shared[column] += expression != b"-"
-        return sorted(range(len(references)), key=lambda column: -shared[column])
+        return sorted(range(len(shared)), key=lambda column: -shared[column])
 
     def find(self, name: str) -> tuple[Type, int] | None:
         """Type and address of a variable, or None if the dump or the table cannot tell them."""
         expressions = self._expressions(name)
-        if not expressions:
-            return None
-        symbol = self._symbols.unique(name)
+        symbol = self._symbols.unique(name) if expressions else None
         if symbol is None:
             return None
+        if self._own_column is not None and name not in _ADDED:
+            drgn_type = self._read(expressions[self._own_column])
+            return None if drgn_type is None else (drgn_type, symbol.address)
         if any(expression != expressions[0] for expression in expressions):
             expressions = [expressions[column] for column in self._order]
         for expression in dict.fromkeys(expressions):
-            if expression == "-":
-                continue
-            try:
-                drgn_type = self._reader.read(expression)
-            except LookupError:
-                continue
-            fitted = self._fit(drgn_type, symbol)
-            if fitted is not None:
-                return fitted, symbol.address
+            drgn_type = self._read(expression)
+            if drgn_type is not None:
+                drgn_type = self._fit(drgn_type, self._symbols.room(symbol.address))
+            if drgn_type is not None:
+                return drgn_type, symbol.address
         return None
 
-    def _fit(self, drgn_type: Type, symbol: Symbol) -> Type | None:
-        """The type, with the length of an array corrected, or None if it is too large."""
-        room = self._symbols.room(symbol.address)
-        if not room:
+    def _read(self, expression: str) -> Type | None:
+        if expression == "-":
+            return None
+        try:
+            return self._reader.read(expression)
+        except LookupError:
+            return None
+
+    def _fit(self, drgn_type: Type, room: int) -> Type | None:
+        """The type if it fits in the bytes before the next symbol, an array shortened if need be.
+
+        Larger arrays than the reference kernel's are left at its length: what lies between the end
+        of a variable and the next symbol may be data without a name.
+        """
+        if not room or not drgn_type.is_complete() or sizeof(drgn_type) <= room:
             return drgn_type
         if drgn_type.kind == TypeKind.ARRAY:
-            element = sizeof(drgn_type.type)
-            if drgn_type.length is None or not element:
-                return drgn_type
-            size = drgn_type.length * element
-            padding = room - size
-            following = symbol.address + room
-            # The lowest bit set in the next address bounds the alignment that made the padding.
-            if 0 <= padding < min(following & -following, _MAX_PADDING):
-                return drgn_type
-            length = room // element
-            return self._prog.array_type(drgn_type.type, length) if length else None
-        if not drgn_type.is_complete():
-            return drgn_type
-        return drgn_type if sizeof(drgn_type) <= room else None
+            length = room // sizeof(drgn_type.type)
+            if length:
+                return self._prog.array_type(drgn_type.type, length)
+        return None

@@ -80,9 +80,11 @@ def _enable_unwinding(prog: Program, symbols: KernelSymbols) -> list[str]:
     drgn unwinds by the kernel's own ORC tables only inside the modules that it knows.
     """
     missing = []
-    start, end = symbols.unique_address("_text"), symbols.unique_address("_end")
-    if start is not None and end is not None:
-        prog.main_module("kernel", create=True).address_range = (start, end)
+    if symbols.range:
+        prog.main_module("kernel", create=True).address_range = (
+            symbols.range.start,
+            symbols.range.stop,
+        )
     if symbols.unique_address("__start_orc_unwind") is None:
         missing.append(
             "This kernel has no ORC tables (CONFIG_UNWINDER_ORC), so stacks are followed by frame"

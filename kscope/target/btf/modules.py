@@ -148,7 +148,7 @@ class KernelModules:
         self, prog: Program, name: str | None, address: int | None, one: bool
     ) -> Sequence[Symbol]:
         """drgn's symbol finder: vmlinux's symbols, then the modules'."""
-        found = list(self._kernel.index(prog, name, address, one))
+        found = list(self._kernel.find(prog, name, address, one))
         if one and found:
             return found
         for module in self.loaded():

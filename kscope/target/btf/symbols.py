@@ -7,6 +7,7 @@ f09bddbd8661 ("vmcoreinfo: include kallsyms symbols") (in v6.0).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from drgn import FaultError, Program, Symbol
 from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
@@ -45,6 +46,24 @@ class KernelSymbols:
             self.index = load_vmlinux_kallsyms(prog)
         except (LookupError, ValueError, FaultError) as error:
             raise BtfError(f"The dump's kernel symbols cannot be read: {error}.") from None
+
+        start, end = self.unique_address("_text"), self.unique_address("_end")
+        self.range = range(0) if start is None or end is None else range(start, end)
+        """Where vmlinux lies."""
+
+    def find(
+        self, prog: Program, name: str | None, address: int | None, one: bool
+    ) -> Sequence[Symbol]:
+        """vmlinux's answer as a symbol finder of drgn.
+
+        The symbols of per-CPU variables are no addresses: on x86-64 they count from 0 up to Linux
+        kernel commit 9d7de2aa8b41 ("x86/percpu/64: Use relative percpu offsets") (in v6.15), so
+        that every small number would seem to point at one.
+        """
+        if address is not None and address not in self.range:
+            return []
+        found: Sequence[Symbol] = self.index(prog, name, address, one)
+        return found
 
     def unique(self, name: str) -> Symbol | None:
         """The symbol of a name, or None if there is none or several are called so."""
