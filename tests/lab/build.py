@@ -1,67 +1,75 @@
-"""Makes the dumps: one guest for each scenario and kernel, two at a time."""
+"""Runs one guest and takes its dump."""
 
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import kdump
-from tests.lab.cache import GUEST_SOURCES, cache_directory, hash_of, making, say
+from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, say
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
 from tests.lab.kernel import Kernel
 from tests.lab.manifest import make_manifest
 from tests.lab.qemu import Fact, Guest
-from tests.lab.scenarios import Scenario
+from tests.lab.scenarios import Scenario, scenario
 
-
-def dump_directory(series: str, name: str) -> Path:
-    return cache_directory() / "dumps" / series / name
+# Generous: a busy machine makes a guest slow, and QEMU under TCG is slow as it is.
+SETUP_SECONDS = 400
+CAPTURE_SECONDS = 400
 
 
 def scenario_key(scenario: Scenario, kernel: Kernel) -> str:
     """Changes when the dump would: with the kernel, the guest's sources or the scenario."""
-    script = GUEST_SOURCES / "scenarios" / f"{scenario.name}.sh"
-    return hash_of([kernel.release, sources_hash(), repr(scenario), script])
-
-
-def is_built(series: str, name: str, key: str) -> bool:
-    manifest = dump_directory(series, name) / "manifest.json"
-    return manifest.exists() and json.loads(manifest.read_text()).get("key") == key
+    manifest_source = Path(__file__).with_name("manifest.py")
+    return hash_of(
+        [kernel.release, sources_hash(), repr(scenario), scenario.script, manifest_source]
+    )
 
 
 def build_scenario(scenario: Scenario, kernel: Kernel) -> None:
     """Run the guest and take its dump, unless the cache has the very same."""
     key = scenario_key(scenario, kernel)
-    if is_built(kernel.series, scenario.name, key):
-        return
-    images = ensure_images(kernel)
-    say(f"{kernel.series} {scenario.name}: booting")
-    with making(dump_directory(kernel.series, scenario.name)) as new:
-        with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
-            facts = _run_guest(scenario, kernel, images, Path(work), new)
-            shutil.copy(Path(work) / "console.log", new / "console.log")
-        manifest = make_manifest(scenario, kernel, facts)
-        manifest["key"] = key
-        (new / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        shutil.copy(images.module, new / "storlab.ko")
-    size = (dump_directory(kernel.series, scenario.name) / "vmcore").stat().st_size
+    final = cache_directory() / "dumps" / kernel.series / scenario.name
+    with locked(final):
+        if is_built(final, key):
+            return
+        images = ensure_images(kernel)
+        say(f"{kernel.series} {scenario.name}: booting")
+        with making(final) as new:
+            with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
+                facts = _run_guest(scenario, kernel, images, Path(work), new)
+                shutil.copy(Path(work) / "console.log", new / "console.log")
+            manifest = make_manifest(scenario, kernel, facts) | {"key": key}
+            (new / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+            shutil.copy(images.module, new / "storlab.ko")
+    size = (final / "vmcore").stat().st_size
     say(f"{kernel.series} {scenario.name}: done, {size >> 20} MiB")
 
 
-def start_guest(
+@contextmanager
+def running_guest(kernel: Kernel, name: str = "deadlock") -> Iterator[Guest]:
+    """A guest of a scenario taken by QMP, set up and running; ended when the block is left."""
+    with tempfile.TemporaryDirectory(prefix="kscope-lab-") as work:
+        images = ensure_images(kernel)
+        with _start_guest(scenario(name), kernel, images, Path(work), []) as guest:
+            guest.wait_for_fact("ready", SETUP_SECONDS)
+            yield guest
+
+
+def _start_guest(
     scenario: Scenario, kernel: Kernel, images: GuestImages, work: Path, disks: list[Path]
 ) -> Guest:
     overlay = Archive()
-    overlay.add_file("scenario", GUEST_SOURCES / "scenarios" / f"{scenario.name}.sh")
+    overlay.add_file("scenario", scenario.script)
     initramfs = work / "initramfs.cpio"
     initramfs.write_bytes(images.initramfs.read_bytes() + overlay.finish())
-    settings = scenario.settings
-    if scenario.capture == "kdump":
-        settings += " crashkernel=192M"
+    reservation = "crashkernel=192M" if scenario.capture == "kdump" else ""
     return Guest(
         kernel=kernel.vmlinuz,
         initramfs=initramfs,
-        command_line=settings,
+        command_line=f"{reservation} {scenario.settings}",
         memory_mib=scenario.memory_mib,
         cpus=scenario.cpus,
         disks=disks,
@@ -74,18 +82,18 @@ def _run_guest(
 ) -> list[Fact]:
     disks = []
     if scenario.capture == "kdump":
-        options, size = scenario.makedumpfile_options, scenario.dump_disk_mib
-        disks.append(kdump.make_dump_disk(kernel, images, options, size, work))
+        options = scenario.makedumpfile_options
+        disks.append(kdump.make_dump_disk(kernel, images, options, scenario.memory_mib, work))
     if scenario.data_disk:
         disks.append(kdump.make_data_disk(64, work))
-    with start_guest(scenario, kernel, images, work, disks) as guest:
-        guest.wait_for_fact("ready", scenario.boot_timeout)
+    with _start_guest(scenario, kernel, images, work, disks) as guest:
+        guest.wait_for_fact("ready", SETUP_SECONDS)
         if scenario.nmi:
             guest.inject_nmi()
         if scenario.capture == "kdump":
-            guest.wait_for_power_off(scenario.capture_timeout)
+            guest.wait_for_power_off(CAPTURE_SECONDS)
         else:
-            guest.dump(work / "memory")
+            guest.dump(work / "memory", scenario.qmp_format)
         facts = guest.facts()
     if scenario.capture == "kdump":
         kdump.take_dump_from(disks[0], new)
@@ -93,5 +101,4 @@ def _run_guest(
         kdump.makedumpfile(scenario.makedumpfile_options, work / "memory", new / "vmcore")
     else:
         kdump.copy_sparse(work / "memory", new / "vmcore")
-        (new / "vmcore").chmod(0o644)
     return facts

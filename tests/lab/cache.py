@@ -11,7 +11,9 @@ Everything is made under a temporary name and renamed when complete, so an inter
 goes on where it was.
 """
 
+import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -82,6 +84,21 @@ def making(final: Path) -> Iterator[Path]:
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(final: Path) -> Iterator[None]:
+    """Only one process or thread at a time makes `final`; the others wait and then find it."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with final.with_name(f".{final.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_built(dump: Path, key: str) -> bool:
+    """Whether the dump of that directory is the one that `key` stands for."""
+    manifest = dump / "manifest.json"
+    return manifest.exists() and json.loads(manifest.read_text()).get("key") == key
 
 
 def hash_of(parts: Iterable[Path | str]) -> str:

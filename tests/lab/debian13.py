@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.lab.cache import cache_directory, making, run, say
+from tests.lab.cache import cache_directory, locked, making, run, say
 
 SOURCE = (
     "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
@@ -43,8 +43,12 @@ def program_libraries(name: str) -> list[Path]:
 
 def ensure_debian13() -> None:
     """Download and unpack the programs with an apt that knows nothing of this machine's."""
-    if root().exists():
-        return
+    with locked(root()):
+        if not root().exists():
+            _make()
+
+
+def _make() -> None:
     say("downloading crash and makedumpfile of Debian 13 (about 35 MB)")
     with making(root()) as new:
         apt = new / "apt"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import debian13
-from tests.lab.cache import GUEST_SOURCES, cache_directory, hash_of, making, run, say
+from tests.lab.cache import GUEST_SOURCES, cache_directory, hash_of, locked, making, run, say
 from tests.lab.kernel import Kernel
 
 
@@ -49,7 +49,9 @@ def sources_hash() -> str:
 
 def ensure_images(kernel: Kernel) -> GuestImages:
     directory = cache_directory() / "guests" / f"{kernel.release}-{sources_hash()}"
-    if not directory.exists():
+    with locked(directory):
+        if directory.exists():
+            return GuestImages(directory)
         debian13.ensure_debian13()
         say(f"building module and initramfs for {kernel.release}")
         with making(directory) as new:

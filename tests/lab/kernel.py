@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.lab import packages
-from tests.lab.cache import LabError, cache_directory, making, say
+from tests.lab.cache import LabError, cache_directory, locked, making, say
 
 SERIES = ("6.1", "6.12")
 
@@ -68,8 +68,11 @@ def ensure_kernel(series: str) -> Kernel:
 
     The lists may name a -dbg package that has already left the pool, so older ones are tried.
     """
-    if kernel := cached_kernel(series):
-        return kernel
+    with locked(cache_directory() / "kernels" / series):
+        return cached_kernel(series) or _newest_kernel(series)
+
+
+def _newest_kernel(series: str) -> Kernel:
     packages.ensure_lists()
     failures = []
     for release in packages.kernel_releases(series)[:4]:

@@ -22,8 +22,9 @@ ACQUIRING = {
 }
 # Steps that wait for something that nobody owns.
 WAITING = {"completion": "completion", "event": "wait_queue", "flush-work": "work"}
+SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader"}
 # For these the kernel records no owner, or no certain one.
-OWNER_UNKNOWN = {"semaphore"}
+OWNER_UNKNOWN = {"semaphore", "spinlock"}
 
 
 def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
         "release": kernel.release,
         "packages": kernel.packages,
         "capture": scenario.capture,
+        **_format(scenario),
         "memory_mib": scenario.memory_mib,
         "cpus": int(scenario.cpus.partition(",")[0]),
         "possible_cpus": scenario.possible_cpus,
@@ -64,6 +66,16 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
         },
         **scenario.true,
     }
+
+
+def _format(scenario: Scenario) -> dict[str, Any]:
+    """The file's format, and makedumpfile's -d: what kinds of pages are left out (None: none)."""
+    options = scenario.makedumpfile_options.split()
+    if not options:
+        named = {"elf": "elf", "kdump-zlib": "qemu-kdump-zlib"}
+        return {"format": named[scenario.qmp_format], "dump_level": None}
+    level = int(options[options.index("-d") + 1])
+    return {"format": "kdump-zlib" if "-c" in options else "kdump", "dump_level": level}
 
 
 def _comm(fact: Fact) -> str:
@@ -140,18 +152,18 @@ def _add_steps(task: dict[str, Any], run: Fact) -> None:
     verb, name = (*steps, ("sleep", ""))[run["step"]]
     if verb == "sleep":
         task["state"] = "IN"
-    elif verb in ACQUIRING and verb != "spinlock":
+    elif verb in SPINNING or verb == "spinlock":
+        task["state"] = "RU"
+        task["spins"] = {
+            "irqs_enabled": verb != "spin-irqs-off",
+            "waits_for": name if verb == "spinlock" else None,
+        }
+    elif verb in ACQUIRING:
         task["state"] = "UN"
         task["waits_for"] = {"lock": name, "mode": ACQUIRING[verb]}
     elif verb in WAITING:
         task["state"] = "UN"
-        task["waits_for"] = {"lock": name or WAITS_ON[verb], "mode": WAITING[verb]}
-    elif verb.startswith("spin"):
-        task["state"] = "RU"
-        task["spins"] = {"irqs_enabled": verb != "spin-irqs-off", "in": verb, "lock": name or None}
-
-
-WAITS_ON = {"event": "storlab_event", "flush-work": "storlab_flush_work"}
+        task["waits_for"] = {"lock": name, "mode": WAITING[verb]}
 
 
 def _locks(facts: list[Fact], tasks: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

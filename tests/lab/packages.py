@@ -17,6 +17,7 @@ TOOLS = {
     "/sbin/kexec": "kexec-tools",
     "/sbin/mke2fs": "e2fsprogs",
     "/sbin/debugfs": "e2fsprogs",
+    "makedumpfile": "makedumpfile",
     "gcc-12": "gcc-12",
     "make": "make",
     "pahole": "dwarves",
@@ -25,6 +26,7 @@ TOOLS = {
 LIBRARIES = {
     "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",
     "/usr/share/seabios/bios-256k.bin": "seabios",
+    "/usr/lib/x86_64-linux-gnu/libsnappy.so.1": "libsnappy1v5",
     "/usr/share/qemu/linuxboot_dma.bin": "qemu-system-data",
 }
 # dpkg is locked while somebody else installs.

@@ -1,10 +1,13 @@
-"""What dumps there are: how each guest is set up, how it is captured and what is true in it.
+"""Which guests there are: how each is set up, how its dump is taken and what is true in it.
 
-The guest's side of a scenario is the shell script of its name in guest/scenarios/.
+The guest's side of a scenario is a shell script in guest/scenarios/.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from tests.lab.cache import GUEST_SOURCES
 
 # What kdump-tools uses: zlib, and leave out all that is zero, cache, user or free.
 KDUMP_OPTIONS = "-c -d 31"
@@ -16,6 +19,9 @@ class Scenario:
     panic_kind: str
     """As in kscope's survey: "none" for a guest that did not panic."""
     capture: Literal["kdump", "qmp"]
+    """By the guest's own crash kernel, or from outside by QEMU."""
+    script_name: str = ""
+    """In guest/scenarios, without .sh; that of the scenario's name when empty."""
     panic_comm: str | None = None
     """The task that ran on the CPU that panicked, if it is one of the lab's own."""
     culprits: tuple[str, ...] = ()
@@ -28,39 +34,92 @@ class Scenario:
     settings: str = ""
     """More for the kernel's command line."""
     makedumpfile_options: str = KDUMP_OPTIONS
-    """In the crash kernel; for a QMP dump on this machine, empty to leave it as ELF."""
-    dump_disk_mib: int = 700
+    """In the crash kernel; for a QMP dump on this machine, empty to keep what QEMU wrote."""
+    qmp_format: Literal["elf", "kdump-zlib"] = "elf"
     data_disk: bool = False
+    """A second disk, with an empty ext4 on it."""
     nmi: bool = False
     """Inject an NMI once the guest says that it is ready."""
-    boot_timeout: float = 240
-    capture_timeout: float = 420
     true: dict[str, Any] = field(default_factory=dict)
     """More for the manifest."""
 
+    @property
+    def script(self) -> Path:
+        return GUEST_SOURCES / "scenarios" / f"{self.script_name or self.name}.sh"
 
-SCENARIOS = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario("sysrq", "sysrq", "kdump", panic_comm="crasher", culprits=("crasher",)),
-        Scenario(
-            "deadlock",
-            "none",
-            "qmp",
-            culprits=("logrotated", "backupd"),
-            cycles=1,
-            memory_mib=256,
-            makedumpfile_options="",
-        ),
-        Scenario(
-            "demo",
-            "hung-task",
-            "kdump",
-            culprits=("logrotated", "backupd"),
-            cycles=1,
-            # Pages stored uncompressed, since the whole file is compressed with xz afterwards.
-            makedumpfile_options="-d 31",
-            data_disk=True,
-        ),
-    )
-}
+
+def _oops(kind: str) -> Scenario:
+    return Scenario(kind, kind, "kdump", panic_comm="crasher", culprits=("crasher",))
+
+
+# The slowest come first: two guests run at a time, and the last one should be short.
+SCENARIOS = (
+    Scenario("many", "none", "qmp", memory_mib=3072, true={"threads": 20_000}),
+    Scenario(
+        "demo",
+        "hung-task",
+        "kdump",
+        culprits=("logrotated", "backupd"),
+        cycles=1,
+        # Pages are stored uncompressed, since the whole file is compressed with xz afterwards.
+        makedumpfile_options="-d 31",
+        data_disk=True,
+    ),
+    Scenario("sysrq", "sysrq", "kdump", panic_comm="crasher", culprits=("crasher",)),
+    Scenario(
+        "deadlock",
+        "none",
+        "qmp",
+        culprits=("logrotated", "backupd"),
+        cycles=1,
+        memory_mib=256,
+        makedumpfile_options="",
+    ),
+    Scenario("soft-lockup", "soft-lockup", "kdump", panic_comm="spinner", culprits=("spinner",)),
+    Scenario(
+        "rcu-stall",
+        "rcu-stall",
+        "kdump",
+        culprits=("rcuhog",),
+        settings="rcupdate.rcu_cpu_stall_timeout=5",
+    ),
+    Scenario("hung-task", "hung-task", "kdump", culprits=("stuckd",)),
+    Scenario("oom", "oom", "kdump", panic_comm="memhog", culprits=("memhog",)),
+    _oops("bug"),
+    _oops("null-deref"),
+    _oops("bad-page-fault"),
+    _oops("general-protection"),
+    Scenario("warn", "warn", "kdump", panic_comm="crasher", culprits=("crasher",)),
+    Scenario("unknown-nmi", "unknown-nmi", "kdump", nmi=True),
+    Scenario(
+        "offline-cpu",
+        "sysrq",
+        "kdump",
+        panic_comm="crasher",
+        culprits=("crasher",),
+        true={"offline_cpus": [3]},
+    ),
+    Scenario("hard-lockup", "none", "qmp", culprits=("stuck",), memory_mib=256),
+    Scenario(
+        "cpus64",
+        "none",
+        "qmp",
+        script_name="idle",
+        memory_mib=384,
+        cpus="4,maxcpus=64",
+        possible_cpus=64,
+    ),
+    Scenario(
+        "qemu-kdump",
+        "none",
+        "qmp",
+        script_name="idle",
+        memory_mib=256,
+        makedumpfile_options="",
+        qmp_format="kdump-zlib",
+    ),
+)
+
+
+def scenario(name: str) -> Scenario:
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)

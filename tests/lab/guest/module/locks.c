@@ -61,10 +61,92 @@ static void *storlab_find(const char *kind, const char *name)
 	return NULL;
 }
 
+/*
+ * One function for each way to wait, so that stacks tell them apart. They return something because
+ * a call in tail position would leave no frame of theirs.
+ */
+static noinline int storlab_take_mutex(void *lock)
+{
+	mutex_lock(lock);
+	return 0;
+}
+
+static noinline int storlab_take_read(void *lock)
+{
+	down_read(lock);
+	return 0;
+}
+
+static noinline int storlab_take_write(void *lock)
+{
+	down_write(lock);
+	return 0;
+}
+
+static noinline int storlab_take_rt_mutex(void *lock)
+{
+	rt_mutex_lock(lock);
+	return 0;
+}
+
+static noinline int storlab_take_spinlock(void *lock)
+{
+	spin_lock(lock);
+	return 0;
+}
+
+static noinline int storlab_take_semaphore(void *lock)
+{
+	down(lock);
+	return 0;
+}
+
+static noinline int storlab_await_completion(void *completion)
+{
+	wait_for_completion(completion);
+	return 0;
+}
+
+static noinline int storlab_await_event(void *queue)
+{
+	wait_event(*(struct wait_queue_head *)queue, false);
+	return 0;
+}
+
+static noinline int storlab_queue_work(void *work)
+{
+	queue_work(storlab_wq, work);
+	return 0;
+}
+
+static noinline int storlab_flush(void *work)
+{
+	flush_work(work);
+	return 0;
+}
+
+static const struct {
+	const char *verb;
+	const char *kind;
+	int (*function)(void *address);
+} storlab_lock_steps[] = {
+	{ "mutex", "mutex", storlab_take_mutex },
+	{ "read", "rwsem", storlab_take_read },
+	{ "write", "rwsem", storlab_take_write },
+	{ "rt_mutex", "rt_mutex", storlab_take_rt_mutex },
+	{ "spinlock", "spinlock", storlab_take_spinlock },
+	{ "semaphore", "semaphore", storlab_take_semaphore },
+	{ "completion", "completion", storlab_await_completion },
+	{ "event", "wait_queue", storlab_await_event },
+	{ "queue-work", "work", storlab_queue_work },
+	{ "flush-work", "work", storlab_flush },
+};
+
 /* A work item that never ends: with one active at a time, the next one stays queued behind it. */
 static void storlab_flush_fn(struct work_struct *work)
 {
 	storlab_do_here("completion:storlab_flushed");
+	pr_info("storlab: flushed\n");
 }
 
 static void storlab_queued_fn(struct work_struct *work)
@@ -73,33 +155,16 @@ static void storlab_queued_fn(struct work_struct *work)
 
 int storlab_lock_step(const char *verb, const char *name)
 {
-	void *lock;
+	void *address;
+	int i;
 
-	if (!strcmp(verb, "mutex") && (lock = storlab_find("mutex", name)))
-		mutex_lock(lock);
-	else if (!strcmp(verb, "read") && (lock = storlab_find("rwsem", name)))
-		down_read(lock);
-	else if (!strcmp(verb, "write") && (lock = storlab_find("rwsem", name)))
-		down_write(lock);
-	else if (!strcmp(verb, "rt_mutex") && (lock = storlab_find("rt_mutex", name)))
-		rt_mutex_lock(lock);
-	else if (!strcmp(verb, "spinlock") && (lock = storlab_find("spinlock", name)))
-		spin_lock(lock);
-	else if (!strcmp(verb, "semaphore") && (lock = storlab_find("semaphore", name)))
-		down(lock);
-	else if (!strcmp(verb, "completion") && (lock = storlab_find("completion", name)))
-		wait_for_completion(lock);
-	else if (!strcmp(verb, "event"))
-		wait_event(storlab_event, false);
-	else if (!strcmp(verb, "stuck-work"))
-		queue_work(storlab_wq, &storlab_flush_work);
-	else if (!strcmp(verb, "queue-work"))
-		queue_work(storlab_wq, &storlab_queued_work);
-	else if (!strcmp(verb, "flush-work"))
-		flush_work(&storlab_flush_work);
-	else
-		return -ENOENT;
-	return 0;
+	for (i = 0; i < ARRAY_SIZE(storlab_lock_steps); i++) {
+		if (strcmp(storlab_lock_steps[i].verb, verb))
+			continue;
+		address = storlab_find(storlab_lock_steps[i].kind, name);
+		return address ? storlab_lock_steps[i].function(address) : -EINVAL;
+	}
+	return -ENOENT;
 }
 
 void storlab_locks_facts(struct seq_file *facts)

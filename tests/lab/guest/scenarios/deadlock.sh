@@ -18,12 +18,12 @@ storlab-task -n rtowner -p FIFO:50 steps "rt_mutex:storlab_rt sleep:100000000" &
 storlab-task -n rtmiddle -p RR:40 steps "rt_mutex:storlab_rt_outer sleep:1000 rt_mutex:storlab_rt" &
 steps semholder semaphore:storlab_sem sleep:100000000
 steps completer completion:storlab_done
-steps watcher event
+steps watcher event:storlab_event
 # A mutex whose owner sleeps, held by a kernel thread.
 echo "kthread=exporter mutex:storlab_c sleep:100000000" > /proc/storlab/control
 # A work item that never ends, one queued behind it, and a task that flushes.
-echo "stuck-work queue-work" > /proc/storlab/control
-steps flusher flush-work
+echo "queue-work:storlab_flush_work queue-work:storlab_queued_work" > /proc/storlab/control
+steps flusher flush-work:storlab_flush_work
 sleep 2
 steps behind/1 mutex:storlab_b
 steps behind/2 mutex:storlab_b

@@ -41,11 +41,11 @@ storlab-task -n rtowner -p FIFO:50 steps "rt_mutex:storlab_rt completion:storlab
 steps logrotated mutex:storlab_b sleep:500 mutex:storlab_a
 steps backupd mutex:storlab_a sleep:500 mutex:storlab_b
 steps exportd read:storlab_rw completion:storlab_done
-echo "stuck-work queue-work" > /proc/storlab/control
+echo "queue-work:storlab_flush_work queue-work:storlab_queued_work" > /proc/storlab/control
 sleep 1
 storlab-task -n rtclient -p FIFO:60 steps rt_mutex:storlab_rt &
 steps rotator write:storlab_rw
-steps flushd flush-work
+steps flushd flush-work:storlab_flush_work
 sleep 1
 steps scan/1 read:storlab_rw
 steps scan/2 read:storlab_rw

@@ -1,0 +1,7 @@
+# CPU 2 spins with interrupts off and a spinlock held; CPU 1 spins for that lock.
+# Nothing here can detect it (no PMU), so the host takes the dump.
+storlab-task -n stuck -c 2 steps "spinlock:storlab_spin spin-irqs-off" &
+sleep 1
+storlab-task -n lockwaiter -c 1 steps spinlock:storlab_spin &
+sleep 1
+ready

@@ -1,0 +1,2 @@
+# Idle and healthy.
+ready
