@@ -1,26 +1,34 @@
-"""Makes ``globals.txt``: the types of the kernel's global variables, out of DWARF.
+"""Makes ``globals.txt`` and ``dimensions.txt``: what BTF lacks, out of reference kernels' DWARF.
 
-    python -m kscope.target.btf.generate VMLINUX…
+    OMP_NUM_THREADS=1 python -m kscope.target.btf.generate VMLINUX…
 
-with the newest kernel first. A kernel's own BTF names the types of its functions and of its per-CPU
-variables, but not of its other variables (Linux 6.12 and older, with any pahole). Their names and
-types change little from one kernel to the next, so the table of a few reference kernels serves
-others too: `kscope.target.btf.globals` looks the named types up in the dump.
+with the newest kernel first. (drgn indexes DWARF in parallel, so that of several types of one name
+now one and now another comes first; in one thread it is always the same.)
 
-Every variable with a symbol of its own goes in, but for those that the kernel's macros make for
-tracing, system calls and boot parameters, which are half of them and which nobody reads by name.
+A kernel's own BTF names the types of its functions and of its per-CPU variables, but not of its
+other variables (Linux 6.12 and older, with any pahole). Their names and types change little from
+one kernel to the next, so the table of a few reference kernels serves others too:
+`kscope.target.btf.globals` looks the named types up in the dump. Every variable with a symbol of
+its own goes in, but for those that the kernel's macros make for tracing, system calls and boot
+parameters, which are half of them and which nobody reads by name.
+
+And pahole writes an array of arrays as one long array, so that ``folios[gen][type][zone]`` could
+not be read as in the source: `kscope.target.btf.dimensions` gives such members their shape again.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 import sys
 from collections import Counter
 from pathlib import Path
 
-from drgn import Architecture, Platform, Program, SymbolKind
+from drgn import Architecture, Platform, Program, SymbolKind, Type, TypeKind
 
 from kscope.target.btf import expressions
+from kscope.target.btf.dimensions import DIMENSIONS
+from kscope.target.btf.format import Btf, Kind
 from kscope.target.btf.globals import TABLE
 
 _MADE_BY_MACROS = re.compile(
@@ -37,14 +45,19 @@ _TYPES_MADE_BY_MACROS = re.compile(
 )
 
 
+def _program(vmlinux: Path) -> Program:
+    """A program that has the kernel's DWARF and nothing else."""
+    prog = Program(Platform(Architecture.X86_64))
+    prog.extra_module(str(vmlinux), create=True).try_file(vmlinux, force=True)
+    return prog
+
+
 def global_types(vmlinux: Path) -> dict[str, str]:
     """Name and type, in the notation of `kscope.target.btf.expressions`, of each global variable.
 
     A name that several static variables share is left out: nothing tells their symbols apart.
     """
-    prog = Program(Platform(Architecture.X86_64))
-    module = prog.extra_module(str(vmlinux), create=True)
-    module.try_file(vmlinux, force=True)
+    prog = _program(vmlinux)
     symbols = [symbol for symbol in prog.symbols() if symbol.kind == SymbolKind.OBJECT]
     counts = Counter(symbol.name for symbol in symbols)
     per_cpu = range(prog.symbol("__per_cpu_start").address, prog.symbol("__per_cpu_end").address)
@@ -65,6 +78,60 @@ def global_types(vmlinux: Path) -> dict[str, str]:
         if not _TYPES_MADE_BY_MACROS.match(expression):
             types[name] = expression
     return types
+
+
+def dimensions(vmlinux: Path) -> dict[tuple[str, str], str]:
+    """Shape of the members that are arrays of arrays, by their type's notation and their name."""
+    prog = _program(vmlinux)
+    btf = Btf(_section(vmlinux.read_bytes(), b".BTF"))
+    found: dict[tuple[str, str], str] = {}
+    for kind, keyword in ((Kind.STRUCT, "struct "), (Kind.UNION, "union "), (Kind.TYPEDEF, "")):
+        for type_id in btf.ids(kind):
+            if btf.name(type_id):
+                try:
+                    drgn_type = prog.type(keyword + btf.name(type_id))
+                except LookupError:
+                    continue
+                _find_dimensions(drgn_type.type if kind == Kind.TYPEDEF else drgn_type, found)
+    return found
+
+
+def _find_dimensions(drgn_type: Type, found: dict[tuple[str, str], str]) -> None:
+    """Find them in a structure or union and in the anonymous types inside it."""
+    if drgn_type.kind not in (TypeKind.STRUCT, TypeKind.UNION):
+        return
+    for member in drgn_type.members or ():
+        member_type = member.type
+        shape = ""
+        while member_type.kind == TypeKind.ARRAY:
+            shape += f"[{member_type.length or 0}]"
+            member_type = member_type.type
+        if shape.count("[") > 1 and member.name:
+            found[expressions.write(drgn_type), member.name] = shape
+        if member_type.kind in (TypeKind.STRUCT, TypeKind.UNION) and member_type.tag is None:
+            _find_dimensions(member_type, found)
+
+
+def dimensions_table(references: list[dict[tuple[str, str], str]]) -> str:
+    """The text of the table: see `kscope.target.btf.dimensions` for how it is read."""
+    lines = []
+    for type_name, member in sorted({key for found in references for key in found}):
+        shapes = [found[type_name, member] for found in references if (type_name, member) in found]
+        lines.append("\t".join([type_name, member, *dict.fromkeys(shapes)]))
+    return "\n".join(lines) + "\n"
+
+
+def _section(elf: bytes, wanted: bytes) -> bytes:
+    """A section of a 64-bit little-endian ELF file, by its name."""
+    (headers,) = struct.unpack_from("<Q", elf, 0x28)  # e_shoff
+    size, count, names = struct.unpack_from("<3H", elf, 0x3A)  # e_shentsize, e_shnum, e_shstrndx
+    section = struct.Struct("<IIQQQQ")  # sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size
+    rows = [section.unpack_from(elf, headers + size * index) for index in range(count)]
+    for name, _type, _flags, _address, offset, length in rows:
+        start = rows[names][4] + name
+        if elf[start : elf.index(0, start)] == wanted:
+            return elf[offset : offset + length]
+    raise SystemExit(f"no section {wanted.decode()} in the kernel")
 
 
 def release(vmlinux: Path) -> str:
@@ -93,6 +160,7 @@ def main() -> None:
     paths = [Path(argument) for argument in sys.argv[1:]]
     if not paths:
         raise SystemExit("usage: python -m kscope.target.btf.generate VMLINUX… (newest first)")
+    DIMENSIONS.write_text(dimensions_table([dimensions(path) for path in paths]))
     TABLE.write_text(table([(release(path), global_types(path)) for path in paths]))
 
 

@@ -19,7 +19,7 @@ from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
-from drgn import Program, Symbol, Type, TypeKind, sizeof
+from drgn import Program, Type, TypeKind, sizeof
 
 from kscope.target.btf.expressions import Reader
 from kscope.target.btf.symbols import KernelSymbols

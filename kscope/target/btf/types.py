@@ -18,6 +18,7 @@ from functools import partial
 
 from drgn import Object, Program, Qualifiers, Type, TypeEnumerator, TypeMember, TypeParameter
 
+from kscope.target.btf.dimensions import shape
 from kscope.target.btf.errors import DamagedBtfError
 from kscope.target.btf.format import Btf, Kind
 
@@ -254,18 +255,37 @@ class TypeBuilder:
         create = (
             self._prog.struct_type if btf.kind(type_id) == Kind.STRUCT else self._prog.union_type
         )
-        return create(
-            btf.name(type_id) or None,
-            btf.size_or_type(type_id),
-            [
-                TypeMember(
-                    partial(self._bit_field, member, bits) if bits else partial(self.type, member),
-                    btf.string(name) or None,
-                    offset,
-                )
-                for name, member, offset, bits in self._members(type_id)
-            ],
-        )
+        members = []
+        for name_offset, member, offset, bits in self._members(type_id):
+            name = btf.string(name_offset) or None
+            open_member: Callable[[], Type | Object] = partial(self.type, member)
+            if bits:
+                open_member = partial(self._bit_field, member, bits)
+            elif name and btf.kind(member) == Kind.ARRAY:
+                open_member = partial(self._array_member, type_id, name, member)
+            members.append(TypeMember(open_member, name, offset))
+        return create(btf.name(type_id) or None, btf.size_or_type(type_id), members)
+
+    def _array_member(self, type_id: int, name: str, member: int) -> Type:
+        """A member that is an array, and perhaps an array of arrays."""
+        array = self.type(member)
+        dimensions = shape(self._notation(type_id), name, array.length or 0)
+        if dimensions is None:
+            return array
+        nested = array.type
+        for length in reversed(dimensions):
+            nested = self._prog.array_type(nested, length)
+        return nested
+
+    def _notation(self, type_id: int) -> str:
+        """A structure or union as `kscope.target.btf.expressions` writes it."""
+        btf = self.btf
+        keyword = "struct" if btf.kind(type_id) == Kind.STRUCT else "union"
+        name = btf.name(type_id)
+        if name:
+            return f"{keyword} {name}"
+        members = " ".join(btf.string(member[0]) or "-" for member in self._members(type_id))
+        return f"{keyword}{{{members}}}"
 
     def _members(self, type_id: int) -> list[tuple[int, int, int, int]]:
         """Name, type id, offset in bits, and size in bits if it is a bit-field, of each member."""
