@@ -73,10 +73,12 @@ def tmux_directory(tmp_path: Path) -> Iterator[Path]:
 class Tmux:
     """A tmux server with one session."""
 
-    def __init__(self, directory: Path, name: str, command: str = "sleep 60") -> None:
+    def __init__(self, directory: Path, name: str, command: str | None = "sleep 60") -> None:
+        """:param command: what runs in it; ``None`` when somebody else starts the server."""
         self.environment = {**BARE, "TMUX_TMPDIR": str(directory), "TERM": "xterm-256color"}
         self._name = name
-        self.run("new-session", "-d", "-x", "80", "-y", "24", command)
+        if command is not None:
+            self.run("new-session", "-d", "-x", "80", "-y", "24", command)
 
     def run(self, *arguments: str) -> str:
         return subprocess.run(
@@ -159,10 +161,9 @@ def test_in_nested_tmux_the_outer_one_passes_it_on_when_set_to(tmux_directory: P
     outer = Tmux(tmux_directory, "outer", inner_command)
     outer.run("set", "-g", "set-clipboard", "on")
     terminal = outer.attach()
-    inner = Tmux.__new__(Tmux)
-    inner.environment, inner._name = outer.environment, "inner"
-    wait_for(lambda: (tmux_directory / f"tmux-{os.getuid()}" / "inner").exists())
-    wait_for(lambda: "inner" not in inner.environment and bool(inner.run("list-clients")))
+    inner = Tmux(tmux_directory, "inner", command=None)
+    wait_for((tmux_directory / f"tmux-{os.getuid()}" / "inner").exists)
+    wait_for(lambda: bool(inner.run("list-clients")))
     copied = copy("sys -i", environment=inner.inside(), yank_file=tmux_directory / "yank.txt")
     assert copied.routes == ("tmux",)
     assert any("another" in note for note in copied.notes)
@@ -184,7 +185,8 @@ def test_a_tmux_that_is_gone_is_said_and_the_file_has_the_text(tmp_path: Path) -
 def test_without_tmux_the_terminal_gets_the_escape_sequence(tmp_path: Path) -> None:
     copied, written = copy_bare("naïve\n", tmp_path, SSH_TTY="/dev/pts/1")
     assert copied.routes == ("OSC 52",)
-    assert written == f"\x1b]52;c;{base64.b64encode('naïve'.encode() + b'\n').decode()}\x07"
+    encoded = base64.b64encode("naïve\n".encode()).decode()
+    assert written == f"\x1b]52;c;{encoded}\x07"
 
 
 @needs_screen
@@ -247,7 +249,6 @@ def test_the_message_says_sent_and_never_copied(tmp_path: Path) -> None:
 
 def test_only_its_owner_can_read_the_yank_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "yank.txt"
-    os.umask(os.umask(0))
     copy("secret", environment=BARE, yank_file=path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
