@@ -24,7 +24,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from drgn import Architecture, Platform, Program, SymbolKind, Type, TypeKind
+from drgn import Architecture, Platform, Program, SymbolKind, Type, TypeKind, sizeof
 
 from kscope.target.btf import expressions
 from kscope.target.btf.dimensions import DIMENSIONS
@@ -72,12 +72,22 @@ def global_types(vmlinux: Path) -> dict[str, str]:
             variable = prog.variable(name)
             if variable.address_ != symbol.address:
                 continue
-            expression = expressions.write(variable.type_)
+            expression = expressions.write(_complete(variable.type_, symbol.size))
         except (LookupError, ValueError):
             continue
         if not _TYPES_MADE_BY_MACROS.match(expression):
             types[name] = expression
     return types
+
+
+def _complete(drgn_type: Type, size: int) -> Type:
+    """An array that was declared without its length, with the length that its symbol gives."""
+    if drgn_type.kind != TypeKind.ARRAY or drgn_type.length is not None:
+        return drgn_type
+    length, rest = divmod(size, sizeof(drgn_type.type))
+    if rest:
+        return drgn_type
+    return drgn_type.type.prog.array_type(drgn_type.type, length, qualifiers=drgn_type.qualifiers)
 
 
 def dimensions(vmlinux: Path) -> dict[tuple[str, str], str]:
