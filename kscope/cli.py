@@ -1,5 +1,6 @@
 """The command line. Imports nothing heavy at module scope: ``--version`` answers in 0.1 s."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -106,7 +107,15 @@ def _dashboard(arguments: list[str]) -> int:
     headless.add_target_options(parser)
     parser.add_argument("--mouse", action="store_true")
     options = parser.parse_args(arguments)
-    target = headless.target_from(options)
+    if not sys.stdout.isatty() or not sys.stdin.isatty() or os.environ.get("TERM") == "dumb":
+        print("kscope: this is no terminal that a dashboard can be drawn on.", file=sys.stderr)
+        print("        kscope survey VMCORE prints the same as text.", file=sys.stderr)
+        return 2
+    target = _target(options, parser)
+    from kscope.session.client import Session
+
+    # The worker opens the dump while this process imports what draws the screen.
+    session = Session(target)
     from kscope.app import run
 
-    return run(target, mouse=options.mouse)
+    return run(session, mouse=options.mouse)

@@ -2,9 +2,7 @@
 
 from typing import ClassVar, Literal
 
-import msgspec
-
-from kscope.model.base import Query, Result, Unreadable
+from kscope.model.base import Query, Result
 
 DumpFormat = Literal["elf", "kdump", "kcore", "qemu", "log"]
 
@@ -44,19 +42,6 @@ class Identity(Result, frozen=True):
         return bool(self.dump_level)
 
 
-class ModuleDebugInfo(msgspec.Struct, frozen=True):
-    """What is known of one module's (or the kernel's own) symbols and types."""
-
-    name: str
-    types: TypesFrom
-    symbols: Literal["elf", "kallsyms", "none"]
-    source_lines: bool
-    path: str
-    """The file with its debug info; empty when there is none."""
-    why: str
-    """What is missing and why; empty when nothing is."""
-
-
 class DebugInfo(Result, frozen=True):
     """Where types, symbols and unwind tables come from, and what is missing for it."""
 
@@ -92,15 +77,3 @@ class OpenQuery(Query[Opened], frozen=True, kw_only=True):
     vmlinux: str = ""
     debuginfod: bool = False
     """Whether debug info may be downloaded by debuginfod."""
-
-
-class DebugInfoQuery(Query["DebugInfoReport"], frozen=True, kw_only=True):
-    """Which debug info was found for the kernel and each of its modules."""
-
-
-class DebugInfoReport(Result, frozen=True):
-    """Debug info by module, the kernel itself first."""
-
-    kernel: DebugInfo
-    modules: tuple[ModuleDebugInfo, ...]
-    unreadable: tuple[Unreadable, ...] = ()

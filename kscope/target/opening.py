@@ -16,6 +16,10 @@ from kscope.target.identify import Core, dump_in, identify
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
 
+_NO_DWARF = (
+    "No source lines, inline frames, arguments or local variables: they are only in the vmlinux.",
+)
+
 
 def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Target]:
     """Open what ``query`` names; yields its identity before types are loaded.
@@ -35,8 +39,7 @@ def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Ta
     program = _open_program(query, core)
     if not core.vmcoreinfo.values:
         core = _described_by_program(program, core)
-    debug_info = yield from _load_debug_info(query, core, program)
-    return Target(program, core.identity, core.vmcoreinfo, core.prstatus_notes, debug_info)
+    return (yield from _with_debug_info(query, core, program))
 
 
 def _identify(query: OpenQuery) -> Core:
@@ -99,9 +102,9 @@ def _described_by_program(program: drgn.Program, core: Core) -> Core:
     return Core(identity, note, core.prstatus_notes)
 
 
-def _load_debug_info(
+def _with_debug_info(
     query: OpenQuery, core: Core, program: drgn.Program
-) -> Generator[Progress, None, DebugInfo]:
+) -> Generator[Progress, None, Target]:
     identity = core.identity
     if query.vmlinux:
         search = vmlinux.Search(vmlinux.check(query.vmlinux, identity), (query.vmlinux,))
@@ -110,28 +113,29 @@ def _load_debug_info(
     path = search.path
     if path is None and query.debuginfod:
         path = yield from fetching.by_debuginfod(program)
-    if path is not None and _load_dwarf(program, path):
-        return DebugInfo(
-            types="dwarf", vmlinux=printable(str(path)), searched=search.searched, missing=(),
-            fetch=(),
-        )  # fmt: skip
-    if query.vmlinux:
+    dwarf = path is not None and _load_dwarf(program, path)
+    if query.vmlinux and not dwarf:
         raise QueryError(
             f"{printable(query.vmlinux)} holds no debug info that drgn can use for this dump.",
             "Leave -s away to use the types in the dump itself.",
             kind="cannot-open",
         )
-    try:
-        loaded = btf.load(program)
-    except btf.BtfError as error:
-        return DebugInfo(
-            types="none", vmlinux="", searched=search.searched, missing=(error.sentence,),
-            fetch=fetching.commands(identity),
-        )  # fmt: skip
-    return DebugInfo(
-        types="btf", vmlinux="", searched=search.searched, missing=loaded.missing,
-        fetch=fetching.commands(identity),
-    )  # fmt: skip
+    loaded: btf.BtfDebugInfo | None = None
+    missing: tuple[str, ...] = ()
+    if not dwarf:
+        try:
+            loaded = btf.load(program)
+            missing = (*_NO_DWARF, *loaded.missing)
+        except btf.BtfError as error:
+            missing = (error.sentence,)
+    debug_info = DebugInfo(
+        types="dwarf" if dwarf else "btf" if loaded else "none",
+        vmlinux=printable(str(path)) if dwarf else "",
+        searched=tuple(printable(place) for place in search.searched),
+        missing=missing,
+        fetch=() if dwarf else fetching.commands(identity),
+    )
+    return Target(program, identity, core.vmcoreinfo, core.prstatus_notes, debug_info, loaded)
 
 
 def _load_dwarf(program: drgn.Program, path: Path) -> bool:

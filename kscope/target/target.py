@@ -9,6 +9,8 @@ from kscope.target.vmcoreinfo import Vmcoreinfo
 if TYPE_CHECKING:
     import drgn
 
+    from kscope.target.btf import BtfDebugInfo
+
 
 @dataclass(frozen=True)
 class Target:
@@ -19,6 +21,8 @@ class Target:
     vmcoreinfo: Vmcoreinfo
     prstatus_notes: int
     debug_info: DebugInfo
+    btf: "BtfDebugInfo | None" = None
+    """The dump's own types and symbols, when they are in use."""
 
     def opened(self) -> Opened:
         """What the one who asked to open it is told."""

@@ -1,0 +1,168 @@
+"""What every screen of the dashboard has: a place among the digits, a way to ask, an equivalent.
+
+A screen is a widget in the app's frame. It asks the session for what it shows, and says which
+Query the focused pane shows, from which the equivalent line is made.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from textual.message import Message
+from textual.widget import Widget
+
+from kscope.dialect.views import Equivalent, equivalent
+from kscope.model.base import Progress, Query, QueryError, Result
+from kscope.screens.links import Link
+from kscope.widgets.line import plain
+from kscope.widgets.line_view import LineView
+from kscope.widgets.states import Failed, Loading
+from kscope.widgets.text_view import TextView
+
+if TYPE_CHECKING:
+    from kscope.app import KscopeApp
+
+R = TypeVar("R", bound=Result)
+
+NARROW = 100
+"""Below this many columns the detail pane goes below the list."""
+
+
+class DashboardScreen(Widget):
+    """One of the dashboard's screens."""
+
+    DIGIT: ClassVar[str]
+    """The key that opens it."""
+    NAME: ClassVar[str]
+    OPENS: ClassVar[tuple[type[Any], ...]] = ()
+    """The kinds of link that this screen opens."""
+
+    DEFAULT_CSS = """
+    DashboardScreen { width: 100%; height: 100%; layout: vertical; }
+    """
+
+    class EquivalentChanged(Message):
+        """Another thing is shown, so that another command yields the same."""
+
+    @property
+    def dashboard(self) -> "KscopeApp":
+        """The app, as what it is."""
+        return cast("KscopeApp", self.app)
+
+    # What a screen provides.
+
+    def query_in_focus(self) -> Query[Any] | None:
+        """What the focused pane shows."""
+        return None
+
+    def equivalent(self) -> Equivalent | None:
+        """The command and the code that yield what the focused pane shows."""
+        query = self.query_in_focus()
+        if query is None:
+            return None
+        with contextlib.suppress(LookupError):
+            return equivalent(query)
+        return None
+
+    def follow(self, link: Link) -> None:
+        """Show what ``link`` names; only called with the kinds in ``OPENS``."""
+
+    def place(self) -> object:
+        """Where the reader is on this screen, to come back to with ``go_to``."""
+        return None
+
+    def go_to(self, place: object) -> None:
+        """Go back to what ``place`` returned."""
+
+    def go_back_within(self) -> bool:
+        """Undo one step inside this screen. Returns whether there was one."""
+        return False
+
+    def focus_first(self) -> None:
+        """Give the focus to the pane that matters most."""
+        for view in self.query(LineView):
+            if view.focusable:
+                view.focus(scroll_visible=False)
+                return
+
+    def text_in_focus(self) -> str:
+        """The focused pane's text, as it is copied."""
+        focused = self.screen.focused
+        if not isinstance(focused, LineView):
+            return ""
+        lines = [plain(line) for line in focused.header_lines(0)]
+        cells = max(focused.size.width, 80)
+        lines += [plain(focused.line_at(index, cells)) for index in range(focused.line_count())]
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    # What a screen is given.
+
+    def ask(
+        self,
+        query: Query[R],
+        show: Callable[[R], None],
+        *,
+        into: LineView,
+        what: str,
+        group: str = "",
+        parts: bool = False,
+    ) -> None:
+        """Ask the session and call ``show`` with the answer.
+
+        Asking again in the same group cancels the older question, as does leaving the app.
+
+        :param into: where loading and failure are shown.
+        :param what: what is being read, as in "reading the log".
+        :param parts: whether ``show`` also takes what was found so far.
+        """
+        remembered = self.dashboard.session.remembered(query)
+        if remembered is not None:
+            show(remembered)
+            return
+        self.run_worker(
+            self._ask(query, show, into, what, parts),
+            group=group or type(query).__name__,
+            exclusive=True,
+            exit_on_error=True,
+        )
+
+    async def _ask(
+        self,
+        query: Query[R],
+        show: Callable[[R], None],
+        into: LineView,
+        what: str,
+        parts: bool,
+    ) -> None:
+        shown = False
+
+        def progress(step: Progress) -> None:
+            if not shown:
+                into.show_state(Loading(step.what, step.done, step.total))
+
+        def part(result: R) -> None:
+            nonlocal shown
+            shown = True
+            show(result)
+
+        into.show_state(Loading(what))
+        try:
+            result = await self.dashboard.session.ask(
+                query, progress=progress, part=part if parts else None
+            )
+        except QueryError as error:
+            into.show_state(Failed(error.sentence, error.hint))
+            return
+        show(result)
+        self.equivalent_changed()
+
+    def equivalent_changed(self) -> None:
+        """Say that the equivalent line is out of date."""
+        self.post_message(self.EquivalentChanged())
+
+    def on_descendant_focus(self) -> None:
+        self.equivalent_changed()
+
+    def on_text_view_link_followed(self, message: TextView.LinkFollowed) -> None:
+        message.stop()
+        self.dashboard.open_link(cast(Link, message.target))

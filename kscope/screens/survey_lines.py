@@ -1,0 +1,189 @@
+"""The survey's panes as lines: facts of the machine, its load, its settings, its dump."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kscope.dialect.layout import date, duration, size
+from kscope.model.debug_info import DebugInfoReport
+from kscope.model.log import Log
+from kscope.model.system import CpuState, System
+from kscope.model.target import Identity
+from kscope.screens.links import CpuLink, LogLink, TaskLink
+from kscope.widgets.facts import bar, facts
+from kscope.widgets.line import Cell, Line, Span, line
+from kscope.widgets.text_view import link
+
+_BAR_CELLS = 16
+
+
+def system_lines(system: System) -> list[Line]:
+    """What crash's ``sys`` says, then the DMI strings, then what could not be read."""
+    rows: list[tuple[str, Cell]] = []
+
+    def add(label: str, value: Cell | None) -> None:
+        if value:
+            rows.append((label, value))
+
+    add("DATE", None if system.date_seconds is None else date(system.date_seconds))
+    add("UPTIME", None if system.uptime_seconds is None else duration(system.uptime_seconds))
+    load = system.load_average
+    add("LOAD", None if load is None else " ".join(f"{value:.2f}" for value in load))
+    add("TASKS", None if system.tasks is None else f"{system.tasks:,}")
+    if system.cpus is not None:
+        offline = [(f"  {system.offline} offline", "warning")] if system.offline else []
+        add("CPUS", line(str(system.cpus), *offline))
+    add("NODENAME", system.nodename)
+    add("RELEASE", system.release)
+    add("VERSION", system.version)
+    clock: Cell = (f" {system.mhz} MHz", "dim") if system.mhz else ""
+    add("MACHINE", line(system.machine, clock))
+    add("MEMORY", None if system.memory is None else size(system.memory.total_bytes))
+    if system.panic_message:
+        add("PANIC", (system.panic_message, "critical"))
+    if (task := system.panic_task) is not None:
+        add(
+            "TASK",
+            line(
+                link(f"{task.comm} {task.pid}", TaskLink(task.pid, task.task), "strong"),
+                (" on CPU ", "dim"),
+                link(str(task.cpu), CpuLink(task.cpu)),
+            ),
+        )
+    lines = facts(rows, right=True)
+    if system.taints:
+        label = facts([("TAINT", "")])[0]
+        indent = max(len(name) for name, _ in rows) - 5
+        for position, taint in enumerate(system.taints):
+            head: Cell = label if position == 0 else " " * 6
+            lines.append(
+                line(" " * indent, head, (taint.letter, "warning strong"), " ", taint.meaning)
+            )
+    if system.dmi:
+        lines += [(), line(("DMI", "header"))]
+        lines += facts([(fact.name, fact.value) for fact in system.dmi], right=True)
+    if system.command_line:
+        lines += [(), line(("command line", "header")), line(system.command_line)]
+    if system.unreadable:
+        lines += [(), line(("could not be read", "critical"))]
+        lines += [line((u.what, "strong"), "  ", (u.why, "dim")) for u in system.unreadable]
+    return lines
+
+
+def load_lines(system: System) -> list[Line]:
+    """What the CPUs ran, and how full memory was."""
+    lines: list[Line] = []
+    if system.cpu_states:
+        panic_cpu = system.panic_task.cpu if system.panic_task else None
+        spans: list[Cell] = [("CPU", "dim")]
+        for state in system.cpu_states:
+            spans += [" ", link(str(state.cpu), CpuLink(state.cpu), "dim"), " "]
+            spans += [_cpu_word(state, panic_cpu), " "]
+        lines.append(line(*spans))
+    if (memory := system.memory) is not None and memory.free_bytes is not None:
+        used = 1 - memory.free_bytes / memory.total_bytes if memory.total_bytes else 0.0
+        role = "critical" if used > 0.95 else "warning" if used > 0.9 else "accent"
+        lines.append(
+            line(
+                ("MEM", "dim"), " ", bar(used, _BAR_CELLS, role),
+                f" {100 * used:.0f}%", (" of ", "dim"), size(memory.total_bytes),
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _cpu_word(state: CpuState, panic_cpu: int | None) -> Span:
+    if state.cpu == panic_cpu:
+        return Span("PANIC", "critical strong")
+    if state.idle:
+        return Span("idle", "dim")
+    target = None if state.pid is None else TaskLink(state.pid)
+    return Span(state.comm, "good", target)
+
+
+def reports_lines(log: Log) -> list[Line]:
+    """The kernel's reports about itself, each a link into the log."""
+    lines: list[Line] = []
+    for report in log.reports:
+        record = log.records[report.first]
+        role = "critical" if report.kind == "panic" else "warning"
+        stamp = f"{record.timestamp_ns / 1_000_000_000:10.3f} "
+        lines.append(line((stamp, "dim"), link(report.title, LogLink(record.seq), role)))
+    return lines
+
+
+def settings_lines(system: System) -> list[Line]:
+    """The watchdogs' settings, then the kdump reservation; what is notable stands out."""
+    rows: list[tuple[str, Cell]] = [
+        (
+            setting.name.removeprefix("kernel."),
+            line(
+                (str(setting.value), "strong" if setting.notable else ""),
+                "  ",
+                (setting.meaning, "" if setting.notable else "dim"),
+            ),
+        )
+        for setting in sorted(system.settings, key=lambda setting: not setting.notable)
+    ]
+    if (kdump := system.crash_kernel) is not None:
+        if not kdump.size_bytes:
+            value: Cell = ("none reserved", "warning")
+        elif kdump.loaded:
+            value = f"{size(kdump.size_bytes)}, loaded"
+        else:
+            value = line(f"{size(kdump.size_bytes)}, ", ("nothing loaded", "warning"))
+        rows.append(("crashkernel", value))
+    return facts(rows)
+
+
+def dump_lines(identity: Identity, system: System, debug_info: DebugInfoReport) -> list[Line]:
+    """The state of the dump: its format, what is missing from it, where types come from."""
+    level = f", -d{identity.dump_level}" if identity.dump_level else ""
+    compression = f" {identity.compression}" if identity.compression else ""
+    rows: list[tuple[str, Cell]] = [
+        (
+            "format",
+            line(
+                f"{identity.format}{compression}{level}, {size(identity.size_bytes)}, ",
+                ("complete", "good") if identity.complete else ("incomplete", "critical strong"),
+            ),
+        )
+    ]
+    if not identity.complete:
+        rows.append(("", (identity.incomplete_why, "critical")))
+    if system.cpu_states:
+        rows.append(("registers", _registers(system.cpu_states)))
+    types = {
+        "dwarf": f"DWARF of {debug_info.kernel.vmlinux}",
+        "btf": "BTF and kallsyms of the dump itself",
+        "none": "none",
+    }[debug_info.kernel.types]
+    rows.append(("types", (types, "" if debug_info.kernel.types == "dwarf" else "warning")))
+    for sentence in debug_info.kernel.missing:
+        rows.append(("", (sentence, "dim")))
+    modules = debug_info.modules[1:]
+    with_symbols = sum(module.symbols != "none" for module in modules)
+    rows.append(("modules", f"{with_symbols} of {len(modules)} with symbols"))
+    for module in modules:
+        if module.why:
+            rows.append(("", line((module.name, "strong"), "  ", (module.why, "dim"))))
+    unreadable = len(system.unreadable)
+    rows.append(
+        ("unreadable", (f"{unreadable} values", "critical") if unreadable else ("nothing", "good"))
+    )
+    if identity.build_id:
+        rows.append(("build-ID", (identity.build_id, "dim")))
+    if debug_info.kernel.fetch:
+        rows.append(("vmlinux", (debug_info.kernel.fetch[0], "dim")))
+    return facts(rows)
+
+
+def _registers(states: Iterable[CpuState]) -> Cell:
+    states = list(states)
+    noted = [state for state in states if state.registers == "crash note"]
+    if len(noted) == len(states):
+        return f"{len(states)} of {len(states)} CPUs, crash notes"
+    without = ", ".join(str(s.cpu) for s in states if s.registers == "none")
+    if without:
+        return line(f"{len(noted)} of {len(states)} CPUs, ", (f"none of CPU {without}", "warning"))
+    return "the dump's PRSTATUS notes, one per CPU"
