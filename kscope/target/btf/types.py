@@ -228,6 +228,9 @@ class TypeBuilder:
         names = _SIGNED_NAMES if signed else _UNSIGNED_NAMES
         if size not in names:
             raise DamagedBtfError(f"type {type_id} is an enumeration of {size} bytes")
+        limit = 1 << (size * 8 - signed)
+        if any(not -limit * signed <= value < limit for _name, value in enumerators):
+            raise DamagedBtfError(f"a value of type {type_id} does not fit in {size} bytes")
         return self._prog.enum_type(
             tag,
             self._prog.int_type(names[size], size, signed),
