@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -249,10 +250,8 @@ class KscopeApp(App[str]):
     def action_palette(self) -> None:
         """Find an action by its name."""
         screens = [
-            Entry(f"open {entry.name}", "Screens", lambda digit=entry.digit: self._go(digit),
-                  entry.digit)
-            for entry in SCREENS
-        ]  # fmt: skip
+            Entry(f"open {e.name}", "Screens", partial(self._go, e.digit), e.digit) for e in SCREENS
+        ]
         toggle(self.frame, Palette(self.screen, screens))
 
     def _go(self, digit: str) -> None:

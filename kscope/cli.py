@@ -107,7 +107,23 @@ def _dashboard(arguments: list[str]) -> int:
     headless.add_target_options(parser)
     parser.add_argument("--mouse", action="store_true")
     options = parser.parse_args(arguments)
-    if not sys.stdout.isatty() or not sys.stdin.isatty() or os.environ.get("TERM") == "dumb":
+    has_terminal = (
+        all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
+    if not options.vmcore and not options.live and not options.qemu:
+        from kscope import offers
+
+        listed = offers.offers()
+        if not has_terminal:
+            print(offers.as_text(listed))
+            return 0
+        from kscope.chooser import choose
+
+        options.vmcore = choose(listed, mouse=options.mouse)
+        if not options.vmcore:
+            return 0
+    if not has_terminal:
         print("kscope: this is no terminal that a dashboard can be drawn on.", file=sys.stderr)
         print("        kscope survey VMCORE prints the same as text.", file=sys.stderr)
         return 2
@@ -117,5 +133,8 @@ def _dashboard(arguments: list[str]) -> int:
     # The worker opens the dump while this process imports what draws the screen.
     session = Session(target)
     from kscope.app import run
+    from kscope.offers import remember_opened
 
+    if options.vmcore not in ("", "demo"):
+        remember_opened(options.vmcore)
     return run(session, mouse=options.mouse)

@@ -50,7 +50,8 @@ def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Que
         field.name: getattr(options, field.name) for field in msgspec.structs.fields(query_type)
     }
     try:
-        return msgspec.convert(fields, query_type, strict=False)
+        query: Query[Any] = msgspec.convert(fields, query_type, strict=False)
+        return query
     except msgspec.ValidationError as error:
         raise QueryError(f"An option is not of the right kind: {error}.") from error
 

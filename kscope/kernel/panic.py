@@ -11,9 +11,13 @@ from kscope.model.log import Record
 _MESSAGES = (
     re.compile(r"Kernel panic -.*"),
     re.compile(r"BUG: (?:kernel NULL pointer dereference|unable to handle).*|Unable to handle .*"),
+    re.compile(r"general protection fault.*"),
     re.compile(r"[Kk]ernel BUG at.*"),
     re.compile(r"Oops: .*"),
 )
+
+PANIC_CPU_INVALID = -1
+"""``panic_cpu`` while no CPU has panicked (include/linux/panic.h)."""
 
 
 def panic_message(records: Iterable[Record]) -> str:
@@ -31,7 +35,6 @@ def panic_task(program: Program) -> Object | None:
 
     :return: ``struct task_struct *``
     """
-    try:
-        return program.crashed_thread().object
-    except ValueError:
+    if program["panic_cpu"].counter.value_() == PANIC_CPU_INVALID:
         return None
+    return program.crashed_thread().object

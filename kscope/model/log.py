@@ -71,3 +71,4 @@ class LogQuery(Query[Log], frozen=True, kw_only=True):
     match: Annotated[
         str, Meta(description="show only records matching this regular expression (! inverts)")
     ] = ""
+    human_time: Annotated[bool, Meta(description="dates in place of seconds, as log -T")] = False

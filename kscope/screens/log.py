@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 
 from kscope.model.base import Address, Query
 from kscope.model.log import FACILITIES, LEVELS, Log, LogQuery, Record, Report
-from kscope.screens.base import DashboardScreen
+from kscope.screens.base import NARROW, DashboardScreen
 from kscope.screens.links import AddressLink, CpuLink, Link, LogLink, SymbolLink, TaskLink
 from kscope.widgets.filter_bar import Chip, FilterBar
 from kscope.widgets.line import Line, Span, line
@@ -52,13 +52,18 @@ class LogScreen(DashboardScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="log.filter"),
-        Binding("t", "stamps", "time", id="log.time", tooltip="time: since boot, date, since the line before"),
-        Binding("v", "level", "level", id="log.level", tooltip="show warnings and worse, errors and worse, all"),
-        Binding("u", "facility", "facility", show=False, id="log.facility", tooltip="show only the kernel's own lines, or only others'"),
-        Binding("f", "fold", "fold traces", id="log.fold", tooltip="fold call traces or open them"),
+        Binding("t", "stamps", "time", id="log.time",
+                tooltip="time: since boot, date, since the line before"),
+        Binding("v", "level", "level", id="log.level",
+                tooltip="show warnings and worse, errors and worse, all"),
+        Binding("u", "facility", "facility", show=False, id="log.facility",
+                tooltip="show one facility after the other: the kernel's own lines, others'"),
+        Binding("f", "fold", "fold traces", id="log.fold",
+                tooltip="fold call traces or open them"),
         Binding("e", "next_error", "next error", id="log.next-error"),
         Binding("E", "previous_error", "previous error", show=False, id="log.previous-error"),
-        Binding("r", "reports", "reports", show=False, id="log.reports", tooltip="go to the reports at the side"),
+        Binding("r", "reports", "reports", show=False, id="log.reports",
+                tooltip="go to the reports at the side, and back"),
     ]  # fmt: skip
 
     def compose(self) -> ComposeResult:
@@ -86,7 +91,7 @@ class LogScreen(DashboardScreen):
         self.ask(LogQuery(), self._show, into=self._lines, what="reading the log")
 
     def on_resize(self) -> None:
-        self.set_class(self.size.width < 100, "-narrow")
+        self.set_class(self.size.width < NARROW, "-narrow")
 
     def focus_first(self) -> None:
         """The log itself."""
@@ -100,6 +105,7 @@ class LogScreen(DashboardScreen):
             level=LEVELS[self._worst_level] if self._worst_level < len(LEVELS) - 1 else "",
             facility=FACILITIES[self._facility] if self._facility is not None else "",
             match=self._bar.filter.source,
+            human_time=self._stamp == "date",
         )
 
     def _show(self, log: Log) -> None:

@@ -149,6 +149,8 @@ def _identify_kdump(path: Path, file: BinaryIO, size: int) -> Core:
     why = ""
     if out_of_room:
         why = "makedumpfile marked it incomplete: its target ran out of room"
+    elif headers.dump_level is None:
+        why = "its header is damaged: it names no possible dump level"
     elif extent.missing_bytes is None:
         why = "the file ends before its page table does"
     elif extent.missing_bytes:
@@ -166,7 +168,7 @@ def _identify_kdump(path: Path, file: BinaryIO, size: int) -> Core:
         vmcoreinfo,
         compression=extent.compression,
         dump_level=headers.dump_level,
-        missing_bytes=None if out_of_room else extent.missing_bytes,
+        missing_bytes=None if out_of_room or headers.dump_level is None else extent.missing_bytes,
         incomplete_why=why,
         machine=machine,
         nodename=nodename,

@@ -14,6 +14,9 @@ FLATTENED_SIGNATURE = b"makedumpfile\0\0\0\0"
 DUMP_DH_COMPRESSED_INCOMPLETE = 0x8
 """``disk_dump_header.status``: makedumpfile itself ran out of room."""
 
+LARGEST_DUMP_LEVEL = 31
+"""makedumpfile(8): the sum of the five kinds of pages that can be left out."""
+
 _COMPRESSIONS = {0x1: "zlib", 0x2: "lzo", 0x4: "snappy", 0x20: "zstd"}
 _UTSNAME = struct.Struct("65s65s65s65s65s65s")
 # struct disk_dump_header: signature, header_version, utsname, timestamp, status, block_size,
@@ -41,7 +44,8 @@ class Kdump:
     """sysname, nodename, release, version, machine, domainname."""
     status: int
     block_size: int
-    dump_level: int
+    dump_level: int | None
+    """``None`` when the header holds an impossible one."""
     max_mapnr: int
     """Page frames of the machine."""
     vmcoreinfo: bytes
@@ -81,7 +85,7 @@ def read_headers(file: BinaryIO) -> Kdump:
         ),
         status=status,
         block_size=block_size,
-        dump_level=dump_level if version >= 1 else 0,
+        dump_level=dump_level if version >= 1 and 0 <= dump_level <= LARGEST_DUMP_LEVEL else None,
         # The 32-bit count is 0xffffffff-limited; version 6 added the 64-bit one.
         max_mapnr=max_mapnr_64 if version >= 6 and max_mapnr_64 else max_mapnr,
         vmcoreinfo=_read_note(file, vmcoreinfo_offset, vmcoreinfo_size) if version >= 3 else b"",

@@ -64,17 +64,8 @@ def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
             program.set_kernel()
         else:
             program.set_core_dump(dump_in(Path(query.path)))
-    except (OSError, ValueError, drgn.FaultError, LookupError) as error:
-        hint = (
-            f"It is incomplete: {core.identity.incomplete_why}. Copy it again from where it was "
-            "captured."
-            if not core.identity.complete
-            else "kscope survey of its vmcore-dmesg.txt may still tell what happened."
-        )
-        if isinstance(error, PermissionError):
-            hint = "Run it as root."
-        if query.qemu:
-            hint = "Start QEMU with -qmp unix:SOCKET,server=on,wait=off -device vmcoreinfo."
+    except Exception as error:  # libkdumpfile's errors reach Python as plain Exception
+        hint = _hint(error, query, core)
         raise QueryError(
             f"drgn cannot open {name}: {printable(str(error))}.", hint, kind="cannot-open"
         ) from error
@@ -85,6 +76,24 @@ def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
             kind="cannot-open",
         )
     return program
+
+
+def _hint(error: Exception, query: OpenQuery, core: Core) -> str:
+    if isinstance(error, PermissionError):
+        return "Run it as root."
+    if query.qemu:
+        return "Start QEMU with -qmp unix:SOCKET,server=on,wait=off -device vmcoreinfo."
+    if "ARCH_NAME" in str(error):
+        return (
+            "It is QEMU's kdump format, whose header does not name the machine. Dump again as "
+            "ELF: virsh dump --memory-only --format=elf DOMAIN FILE."
+        )
+    if not core.identity.complete:
+        return (
+            f"It is incomplete: {core.identity.incomplete_why}. Copy it again from where it was "
+            "captured."
+        )
+    return "kscope survey of its vmcore-dmesg.txt may still tell what happened."
 
 
 def _described_by_program(program: drgn.Program, core: Core) -> Core:
