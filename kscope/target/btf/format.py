@@ -228,7 +228,7 @@ class Btf:
             raise DamagedBtfError(f"a type refers to type {max(types)} of {self.end_id - 1}")
         # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
         # the kernel when it relocates a module's, lets one string be the tail of another.
-        before = b"\0" + (self.base._all_strings if self.base else b"") + self._strings
+        before = b"\0" + self._all_strings[:-1]
         try:
             if any(map(before.__getitem__, strings)):
                 raise DamagedBtfError("a name starts in the middle of another name")

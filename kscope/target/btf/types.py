@@ -34,6 +34,7 @@ _QUALIFIERS = {
     Kind.RESTRICT: Qualifiers.RESTRICT,
 }
 _TRANSPARENT = (Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG)
+_UNNAMED_REFERENCES = (Kind.PTR, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG)
 _UNSIGNED_NAMES = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long"}
 _SIGNED_NAMES = {1: "signed char", 2: "short", 4: "int", 8: "long"}
 
@@ -59,6 +60,7 @@ class TypeBuilder:
         self._by_name: dict[Kind, dict[str, int]] = {}
         self._depth = 0
         self._sizes: dict[int, int] = {}
+        self._spellable: set[int] = set()
         self._enums_are_explicit: bool | None = None
         # Indexed by kind; what is not a type of its own (VOID, FUNC, VAR …) has no builder.
         self._builders: dict[int, Callable[[int], Type]] = {
@@ -163,6 +165,8 @@ class TypeBuilder:
 
     def _array(self, type_id: int) -> Type:
         element, _index, length = self.btf.payload(type_id, 3)
+        if self._bare_kind(element) in (Kind.VOID, Kind.FUNC_PROTO):
+            raise DamagedBtfError(f"type {type_id} is an array of what has no size")
         return self._prog.array_type(self.type(element), length or None)
 
     def _forward(self, type_id: int) -> Type:
@@ -172,11 +176,17 @@ class TypeBuilder:
         return self._find_complete(Kind.STRUCT, name) or self._prog.struct_type(name)
 
     def _function(self, type_id: int) -> Type:
+        self._check_spelling(type_id, _MAX_DEPTH)
         words = self.btf.payload(type_id, 2 * (self.btf.info(type_id) & 0xFFFF))
         parameters = list(zip(words[0::2], words[1::2], strict=True))
         variadic = bool(parameters) and parameters[-1] == (0, 0)
         if variadic:
             parameters.pop()
+        for _name, parameter in parameters:
+            if self._bare_kind(parameter) in (Kind.VOID, Kind.FUNC_PROTO):
+                raise DamagedBtfError(f"type {type_id} has a parameter that has no size")
+        if self._bare_kind(self.btf.size_or_type(type_id)) in (Kind.ARRAY, Kind.FUNC_PROTO):
+            raise DamagedBtfError(f"type {type_id} returns what no function can return")
         return self._prog.function_type(
             self._referred(type_id),
             [
@@ -254,6 +264,7 @@ class TypeBuilder:
 
     def _compound(self, type_id: int) -> Type:
         self._check_contents(type_id, _MAX_DEPTH)
+        self._check_spelling(type_id, _MAX_DEPTH)
         btf = self.btf
         create = (
             self._prog.struct_type if btf.kind(type_id) == Kind.STRUCT else self._prog.union_type
@@ -336,9 +347,47 @@ class TypeBuilder:
             member_size = self._size(member, depth - 1)
             if (offset + (bits or member_size * 8) > size * 8) or bits > member_size * 8:
                 raise DamagedBtfError(f"a member of type {type_id} lies outside it")
+            if bits and self._bare_kind(member) not in (Kind.INT, Kind.ENUM, Kind.ENUM64):
+                raise DamagedBtfError(f"a bit-field of type {type_id} is not an integer")
             if offset % 8 and not bits:
                 raise DamagedBtfError(f"a member of type {type_id} is not aligned")
         self._sizes[type_id] = size
+
+    def _check_spelling(self, type_id: int, depth: int) -> None:
+        """Check that a type without a name does not refer to itself: it could not be written out.
+
+        A name of its own, or a typedef's, ends what has to be written.
+        """
+        if type_id < self.btf.first_id:
+            if type_id:
+                self._owner(type_id)._check_spelling(type_id, depth)
+            return
+        if type_id in self._spellable:
+            return
+        if not depth:
+            raise DamagedBtfError(f"type {type_id} has no name and refers to itself")
+        kind = self.btf.kind(type_id)
+        referred: list[int] = []
+        if kind in _UNNAMED_REFERENCES:
+            referred = [self.btf.size_or_type(type_id)]
+        elif kind == Kind.ARRAY:
+            referred = [self.btf.payload(type_id, 1)[0]]
+        elif kind == Kind.FUNC_PROTO:
+            words = self.btf.payload(type_id, 2 * (self.btf.info(type_id) & 0xFFFF))
+            referred = [self.btf.size_or_type(type_id), *words[1::2]]
+        elif kind in (Kind.STRUCT, Kind.UNION) and not self.btf.name(type_id):
+            referred = [member for _name, member, _offset, _bits in self._members(type_id)]
+        for other in referred:
+            self._check_spelling(other, depth - 1)
+        self._spellable.add(type_id)
+
+    def _bare_kind(self, type_id: int) -> int:
+        """Kind of a type behind typedefs and qualifiers."""
+        for _ in range(_MAX_DEPTH):
+            if self.btf.kind(type_id) not in _TRANSPARENT:
+                return self.btf.kind(type_id)
+            type_id = self._owner(type_id).btf.size_or_type(type_id)
+        raise DamagedBtfError(f"type {type_id} is nested without end")
 
     def _size(self, type_id: int, depth: int) -> int:
         """Size in bytes of a type that a structure holds by value."""

@@ -109,6 +109,7 @@ def _far() -> int:
         (_with_type(0, Kind.FUNC_PROTO << 24 | 1, 0, 0, _far()), "refers to type"),
         (_with_type(1, Kind.DATASEC << 24 | 1, 8, _far(), 0, 8), "refers to type"),
         (_with_type(_far(), Kind.INT << 24, 4, 32), "beyond the end of the strings"),
+        (_with_type(len(small_kernel().strings), Kind.INT << 24, 4, 32), "beyond the end"),
         (_with_type(2, Kind.INT << 24, 4, 32), "middle of another name"),
         (_with_type(0, Kind.STRUCT << 24 | 1, 8, 2, 1, 0), "middle of another name"),
         (_with_type(0, Kind.ENUM << 24 | 1, 4, _far(), 1), "beyond the end of the strings"),

@@ -237,6 +237,9 @@ def _damaged() -> dict[str, Blob]:
     blob = found["a bit-field wider than its type"] = Blob()
     blob.compound("wide", 8, [("bits", blob.integer("char", 1), 0)], bit_fields=[9])
 
+    blob = found["a bit-field that is a pointer"] = Blob()
+    blob.compound("wide", 8, [("bits", blob.pointer(0), 0)], bit_fields=[9])
+
     blob = found["a member that is no bit-field between two bytes"] = Blob()
     blob.compound("crooked", 8, [("odd", blob.integer("int", 4), 3)])
 
@@ -260,6 +263,22 @@ def _damaged() -> dict[str, Blob]:
 
     blob = found["an enumerator beyond its type"] = Blob()
     blob.enumeration("small", 1, [("BIG", 1 << 20)])
+    blob = found["an array of functions"] = Blob()
+    blob.array(blob.prototype(0, []), 2)
+
+    blob = found["a parameter that is void"] = Blob()
+    blob.prototype(0, [("nothing", 0)])
+
+    blob = found["a function that returns a function"] = Blob()
+    blob.prototype(2, [])
+    blob.prototype(0, [])
+    blob = found["an anonymous structure that points at itself"] = Blob()
+    blob.compound("", 8, [("self", 2, 0)])
+    blob.pointer(1)
+
+    blob = found["a function that takes a pointer to itself"] = Blob()
+    blob.prototype(0, [("self", 2)])
+    blob.pointer(1)
     return found
 
 
