@@ -98,6 +98,7 @@ def _run_guest(
     if scenario.capture == "kdump":
         kdump.take_dump_from(disks[0], new)
     elif scenario.makedumpfile_options:
+        kdump.move_program_headers(work / "memory")
         kdump.makedumpfile(scenario.makedumpfile_options, work / "memory", new / "vmcore")
     else:
         kdump.copy_sparse(work / "memory", new / "vmcore")

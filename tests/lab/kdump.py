@@ -1,6 +1,7 @@
 """The disk on which a guest's crash kernel saves the dump, and makedumpfile on this machine."""
 
 import shutil
+import struct
 from pathlib import Path
 
 from tests.lab import debian13
@@ -40,6 +41,28 @@ def take_dump_from(disk: Path, directory: Path) -> None:
 
 def makedumpfile(options: str, source: Path, target: Path) -> None:
     run([*debian13.program("makedumpfile"), *options.split(), source, target])
+
+
+def move_program_headers(elf: Path) -> None:
+    """Put an ELF core's program headers where makedumpfile expects them: after the ELF header.
+
+    QEMU 7.2 writes section headers there (and a wrong e_ehsize), which is allowed and read by
+    everyone else; makedumpfile ignores e_phoff. The section headers are of no use and go.
+    """
+    with elf.open("r+b") as file:
+        header = list(ELF_HEADER.unpack(file.read(ELF_HEADER.size)))
+        program_headers = header[PHNUM] * header[PHENTSIZE]
+        file.seek(header[PHOFF])
+        table = file.read(program_headers)
+        header[PHOFF], header[EHSIZE] = ELF_HEADER.size, ELF_HEADER.size
+        header[SHOFF] = header[SHNUM] = header[SHSTRNDX] = 0
+        file.seek(0)
+        file.write(ELF_HEADER.pack(*header) + table)
+
+
+# Elf64_Ehdr and the places of its members.
+ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+PHOFF, SHOFF, EHSIZE, PHENTSIZE, PHNUM, SHNUM, SHSTRNDX = 5, 6, 8, 9, 10, 12, 13
 
 
 def copy_sparse(source: Path, target: Path) -> None:

@@ -75,7 +75,8 @@ def _format(scenario: Scenario) -> dict[str, Any]:
         named = {"elf": "elf", "kdump-zlib": "qemu-kdump-zlib"}
         return {"format": named[scenario.qmp_format], "dump_level": None}
     level = int(options[options.index("-d") + 1])
-    return {"format": "kdump-zlib" if "-c" in options else "kdump", "dump_level": level}
+    formats = {"-c": "kdump-zlib", "-E": "elf"}
+    return {"format": formats.get(options[0], "kdump"), "dump_level": level}
 
 
 def _comm(fact: Fact) -> str:

@@ -92,6 +92,15 @@ SCENARIOS = (
     Scenario("warn", "warn", "kdump", panic_comm="crasher", culprits=("crasher",)),
     Scenario("unknown-nmi", "unknown-nmi", "kdump", nmi=True),
     Scenario(
+        "kdump-elf",
+        "sysrq",
+        "kdump",
+        script_name="sysrq",
+        panic_comm="crasher",
+        culprits=("crasher",),
+        makedumpfile_options="-E -d 31",
+    ),
+    Scenario(
         "offline-cpu",
         "sysrq",
         "kdump",
