@@ -38,10 +38,7 @@ ELLIPSIS = "…"
 
 def line(*parts: Cell) -> tuple[Span, ...]:
     """A line of these parts, one after the other."""
-    spans: list[Span] = []
-    for part in parts:
-        spans.extend(_spans(part))
-    return tuple(spans)
+    return tuple(span for part in parts for span in _spans(part) if span.text)
 
 
 def _spans(part: Cell) -> Iterable[Span]:

@@ -9,7 +9,7 @@ scrolled would repaint all of it, ten kilobytes over SSH for every key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -25,8 +25,6 @@ from kscope.widgets.theme import role_styles
 
 SIDEWAYS = 8
 """Cells that one press of left or right scrolls."""
-
-MOVE = Binding.Group("move", compact=True)
 
 
 class LineView(Widget, can_focus=True):
@@ -52,6 +50,8 @@ class LineView(Widget, can_focus=True):
         Binding("N", "previous_match", "previous match", show=False, id="view.previous-match"),
         Binding("enter", "choose", "open", show=False, id="view.choose"),
     ]
+
+    HELP_HEADING: ClassVar[str] = "In a list"
 
     cursor_needs_focus: ClassVar[bool] = False
     """Whether the cursor is only shown while the widget has the focus."""
@@ -87,11 +87,14 @@ class LineView(Widget, can_focus=True):
     def __init__(
         self, *, id: str | None = None, classes: str | None = None, disabled: bool = False
     ) -> None:
+        self._focus_changed = False
         super().__init__(id=id, classes=classes, disabled=disabled)
         self.cursor = 0
         """Index of the line under the cursor."""
         self.wrapped = False
         """Whether long lines are folded into several rows, not cut."""
+        self.wrap_indent = 2
+        """Cells left empty before every row of a folded line but the first."""
         self._top = 0
         self._left = 0
         self._state: State | None = None
@@ -158,6 +161,7 @@ class LineView(Widget, can_focus=True):
         :param cursor: where the line is now that was under the cursor, if it is still there.
         """
         self._state = None
+        self._rows = None
         count = self.line_count()
         self.cursor = max(0, min(self.cursor if cursor is None else cursor, count - 1))
         self._top = max(0, min(self._top, count - self._page()))
@@ -185,21 +189,26 @@ class LineView(Widget, can_focus=True):
         """How many rows of lines there is room for."""
         return max(1, self.size.height - self._header_height())
 
+    def _cursor_lines(self) -> range:
+        """The lines that the cursor covers."""
+        return range(self.cursor, self.cursor + 1)
+
     def _scroll_to_cursor(self) -> bool:
         """Bring the cursor into view. Returns whether that moved the view."""
         before = self._top
         page = self._page()
         if self.wrapped:
             self._scroll_to_cursor_wrapped()
-        elif not self._top <= self.cursor < self._top + page:
-            step = self.cursor - self._top
-            if abs(step) >= 2 * page:
-                self._top = self.cursor - page // 2
-            elif step >= page:
+        else:
+            shown = self._cursor_lines()
+            first, last = shown[0], shown[-1]
+            if abs(first - self._top) >= 2 * page:
+                self._top = first - page // 2
+            elif last >= self._top + page:
                 # One line beyond the page: that line becomes the second one.
-                self._top = max(self.cursor - 1, self.cursor - page + 1)
-            else:
-                self._top = min(self.cursor + 2 - page, self.cursor)
+                self._top = max(first - 1, last - page + 1)
+            elif first < self._top:
+                self._top = min(first + 2 - page, first)
             self._top = max(0, min(self._top, self.line_count() - page))
         if self._top != before:
             self._rows = None
@@ -213,13 +222,11 @@ class LineView(Widget, can_focus=True):
         room = self._page()
         top = self.cursor
         while top >= 0:
-            room -= len(wrap(self.line_at(top, cells), cells, self._wrap_indent))
+            room -= len(wrap(self.line_at(top, cells), cells, self.wrap_indent))
             if room < 0:
                 break
             top -= 1
         self._top = max(self._top, min(top + 1, self.cursor))
-
-    _wrap_indent: ClassVar[int] = 2
 
     def _refresh_line(self, index: int) -> None:
         header = self._header_height()
@@ -282,6 +289,17 @@ class LineView(Widget, can_focus=True):
         if self._state is None and self.line_count():
             self.post_message(self.Chosen(self, self.cursor))
 
+    # Copying.
+
+    def as_text(self) -> str:
+        """Everything there is to see here when it is scrolled, as it would be copied."""
+        cells = self.size.width
+        if self._state is not None:
+            lines: Iterable[Line] = state_lines(self._state, cells)
+        else:
+            lines = (self.line_at(index, cells) for index in range(self.line_count()))
+        return "".join(f"{plain(spans).rstrip()}\n" for spans in lines)
+
     # Searching.
 
     @property
@@ -321,7 +339,7 @@ class LineView(Widget, can_focus=True):
             while index < count and len(rows) < page:
                 pieces = 1
                 if self.wrapped:
-                    pieces = len(wrap(self.line_at(index, cells), cells, self._wrap_indent))
+                    pieces = len(wrap(self.line_at(index, cells), cells, self.wrap_indent))
                 rows.extend((index, piece) for piece in range(pieces))
                 index += 1
             self._rows = rows[:page]
@@ -342,7 +360,7 @@ class LineView(Widget, can_focus=True):
         index, piece = rows[row]
         spans = self._marked(index, self.line_at(index, cells))
         if self.wrapped:
-            spans = wrap(spans, cells, self._wrap_indent)[piece]
+            spans = wrap(spans, cells, self.wrap_indent)[piece]
         elif self._left:
             spans = crop(spans, self._left, width(spans))
         return self._strip(spans, cells, under_cursor=self._shows_cursor(index))
@@ -361,6 +379,27 @@ class LineView(Widget, can_focus=True):
         parts = segments(fit(spans, cells), styles, self.rich_style, under_cursor=under_cursor)
         return Strip(parts, cells)
 
+    def on_focus(self) -> None:
+        self._focus_changed = True
+
+    def on_blur(self) -> None:
+        self._focus_changed = True
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Paint again. When that is because of the focus, only the cursor is another."""
+        if self._focus_changed and not regions:
+            self._focus_changed = False
+            if self._state is None and self.line_count():
+                self._refresh_line(self.cursor)
+            return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     # Size.
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
@@ -370,13 +409,14 @@ class LineView(Widget, can_focus=True):
         if not self.wrapped:
             return header + self.line_count()
         return header + sum(
-            len(wrap(self.line_at(i, width), width, self._wrap_indent))
+            len(wrap(self.line_at(i, width), width, self.wrap_indent))
             for i in range(self.line_count())
         )
 
     def on_resize(self) -> None:
         self._rows = None
-        self._top = max(0, min(self._top, self.line_count() - 1))
+        if not self.wrapped:
+            self._top = max(0, min(self._top, self.line_count() - self._page()))
         self._scroll_to_cursor()
 
     # Mouse, for those who turn it on.

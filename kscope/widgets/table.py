@@ -252,6 +252,22 @@ class VirtualTable(LineView, Generic[T]):
             return (self._row_text(row),)
         return (plain(line(column.cell(row))) for column in self._columns)
 
+    def as_text(self) -> str:
+        """The whole table, each column as wide as its widest cell: nothing is cut."""
+        if self.state is not None:
+            return super().as_text()
+        lines = [[line(column.title) for column in self._columns]]
+        lines += ([line(column.cell(row)) for column in self._columns] for row in self._table_rows)
+        widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
+        text = []
+        for cells in lines:
+            fitted = (
+                plain(fit(cell, cells_wide, right=column.right))
+                for cell, cells_wide, column in zip(cells, widths, self._columns, strict=True)
+            )
+            text.append("  ".join(fitted).rstrip() + "\n")
+        return "".join(text)
+
     # Folding.
 
     def action_unfold(self) -> None:

@@ -142,6 +142,7 @@ RoleWord: TypeAlias = Literal[
     "chip",  # a filter or tab that is in force; takes its colour from a second word
     "match",  # what was searched for
     "track",  # the empty part of a bar
+    "frame",  # lines around and between things
     "here",  # the link that enter would follow
 ]
 
@@ -152,6 +153,7 @@ _COLOURS = {
     "critical": "error",
     "warning": "warning",
     "good": "success",
+    "frame": "border-blurred",
 }
 
 
@@ -221,7 +223,7 @@ class RoleStyles:
         if "chip" in words:
             return Style()
         if self._no_color:
-            return Style(dim=True) if word in ("dim", "header") else Style()
+            return Style(dim=True) if word in ("dim", "header", "frame") else Style()
         return Style(color=self._color(_COLOURS[word]).rich_color)
 
     def _block(self, word: str) -> Style:
