@@ -1,0 +1,125 @@
+"""Locks against what the guests themselves had set up, with DWARF and with the dump's BTF."""
+
+from typing import Any
+
+import pytest
+
+from kscope.headless import open_here
+from kscope.kernel.locks import locks
+from kscope.model.locks import Lock, Locks, LocksQuery
+from kscope.model.target import OpenQuery
+from tests.lab.catalogue import LabDump, find
+
+pytestmark = pytest.mark.lab
+
+WITH_LOCKS = ("deadlock", "hung-task", "demo")
+WITHOUT_LOCKS = ("sysrq", "oom", "rcu-stall", "unknown-nmi")
+
+
+def read(dump: LabDump, types: str) -> Locks:
+    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
+    return locks(open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux)), LocksQuery())
+
+
+@pytest.fixture(params=["btf", "dwarf"], scope="module")
+def types(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture(params=["6.1", "6.12"], scope="module")
+def series(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=WITH_LOCKS, scope="module")
+def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
+    return find(request.param, series)
+
+
+@pytest.fixture(scope="module")
+def found(dump: LabDump, types: str) -> Locks:
+    return read(dump, types)
+
+
+def by_address(found: Locks) -> dict[int, Lock]:
+    return {int(lock.address): lock for lock in found.locks}
+
+
+def waited_for(dump: LabDump) -> list[dict[str, Any]]:
+    return [lock for lock in dump.manifest["locks"] if lock["waiters"]]
+
+
+def test_every_lock_that_is_waited_for_is_found_with_its_kind_and_name(
+    dump: LabDump, found: Locks
+) -> None:
+    locks_found = by_address(found)
+    for lock in waited_for(dump):
+        assert locks_found[int(lock["address"], 16)].kind == lock["kind"]
+        assert locks_found[int(lock["address"], 16)].name == lock["name"]
+
+
+def test_no_other_lock_of_the_module_is_found(dump: LabDump, found: Locks) -> None:
+    names = {lock.name for lock in found.locks if lock.name.startswith("storlab")}
+    assert names == {lock["name"] for lock in waited_for(dump)}
+
+
+def test_waiters_are_those_who_wait_and_want_what_they_want(dump: LabDump, found: Locks) -> None:
+    locks_found = by_address(found)
+    for lock in waited_for(dump):
+        waiters = locks_found[int(lock["address"], 16)].waiters
+        assert sorted((w.pid, w.mode) for w in waiters) == sorted(
+            (waiter["pid"], waiter["mode"]) for waiter in lock["waiters"]
+        )
+
+
+def test_a_recorded_owner_is_named_and_certain(dump: LabDump, found: Locks) -> None:
+    locks_found = by_address(found)
+    for lock in waited_for(dump):
+        if lock["owner"] is not None:
+            owned = locks_found[int(lock["address"], 16)]
+            assert (owned.owner, owned.owner_certain) == (lock["owner"], True)
+
+
+def test_no_owner_is_certain_where_the_kernel_records_none(dump: LabDump, found: Locks) -> None:
+    locks_found = by_address(found)
+    for lock in waited_for(dump):
+        if lock["owner"] is None and lock["kind"] != "work":
+            assert not locks_found[int(lock["address"], 16)].owner_certain
+
+
+def test_the_cycles_are_those_of_the_guest(dump: LabDump, found: Locks) -> None:
+    assert [list(cycle) for cycle in found.cycles] == dump.manifest["cycles"]
+
+
+def test_all_blocked_tasks_are_found(dump: LabDump, found: Locks) -> None:
+    blocked = {task.pid for task in found.blocked if task.state == "UN"}
+    assert set(dump.manifest["blocked"]) <= blocked
+
+
+def test_nothing_is_unreadable(found: Locks) -> None:
+    assert found.unreadable == ()
+
+
+@pytest.mark.parametrize("name", WITHOUT_LOCKS)
+def test_a_guest_without_contention_has_neither_locks_nor_cycles(
+    name: str, series: str, types: str
+) -> None:
+    found = read(find(name, series), types)
+    assert (found.locks, found.rings, found.roots) == ((), (), ())
+
+
+@pytest.mark.parametrize("name", ["soft-lockup", "hard-lockup"])
+def test_a_spinlock_is_found_with_who_spins_and_who_likely_holds_it(
+    name: str, series: str, types: str
+) -> None:
+    dump = find(name, series)
+    found = read(dump, types)
+    (lock,) = (lock for lock in found.locks if lock.kind == "spinlock")
+    spins = dump.task("lockwaiter")["pid"]
+    assert int(lock.address) == int(dump.lock("storlab_spin")["address"], 16)
+    assert [waiter.pid for waiter in lock.waiters] == [spins]
+    assert lock.owner == dump.manifest["culprits"][0]
+    assert not lock.owner_certain
+    assert [spinner.pid for spinner in found.spinning] == [spins]
