@@ -29,7 +29,8 @@ _TRACE_START = re.compile(r"^\s*Call Trace:")
 _TRACE_LINE = re.compile(r"^\s*(?:<[/A-Z#]+>|\??\s*[\w.]+\+0x[\da-f]+/0x[\da-f]+|\[<)")
 _LINKS = re.compile(
     r"(?P<symbol>\b[A-Za-z_][\w.]*\+0x[\da-f]+/0x[\da-f]+)"
-    r"|(?P<address>\b(?:0x)?[89a-f][\da-f]{15}\b)"
+    # The highest page holds no addresses: ffffffffffffffda is -ENOSYS.
+    r"|(?P<address>\b(?:0x)?(?!f{13})[89a-f][\da-f]{15}\b)"
     r"|\bCPU(?::|#)? ?(?P<cpu>\d+)\b"
     r"|(?:\bPID: ?|\bpid[:=] ?|\btask \S+:|\bcomm \S+:)(?P<pid>\d+)\b"
 )
@@ -320,7 +321,26 @@ class _ReportLines(Sequence[Line]):
         record = self._log.records[report.first]
         role = "critical" if _is_fatal(report) else "warning"
         stamp = f"{record.timestamp_ns / 1_000_000_000:9.3f} "
-        return line((stamp, "dim"), Span(report.title, f"link {role}", LogLink(record.seq)))
+        return line((stamp, "dim"), Span(short_title(report), f"link {role}", LogLink(record.seq)))
+
+
+_TELLING = {
+    "hung-task": re.compile(r"task (.*) blocked for more"),
+    "soft-lockup": re.compile(r"soft lockup - (.*)"),
+    "panic": re.compile(r"not syncing: (.*)"),
+    "null-deref": re.compile(r"address: (.*)"),
+    "bad-page-fault": re.compile(r"address: (.*)"),
+    "bug": re.compile(r"BUG at (.*)"),
+    "warning": re.compile(r" at (.*)"),
+    "oom": re.compile(r"(.*) invoked oom-killer"),
+}
+
+
+def short_title(report: Report) -> str:
+    """A report's kind, and what of its title tells it from the others of its kind."""
+    pattern = _TELLING.get(report.kind)
+    match = pattern.search(report.title) if pattern else None
+    return f"{report.kind} {match.group(1)}" if match else report.title
 
 
 def _is_fatal(report: Report) -> bool:

@@ -1,0 +1,71 @@
+"""The dashboard on the bundled dump through its real worker, and pictures that do not flicker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_textual_snapshot
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from kscope.app import KscopeApp
+from kscope.model.target import OpenQuery
+from kscope.session.client import Session
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 40), id="120x40")]
+"""What an old terminal has, and what a window on a laptop has."""
+
+
+class _Snapshots(pytest_textual_snapshot.SVGImageExtension):  # type: ignore[misc]
+    """Keep pictures under ``snapshots/``, by the test module's path."""
+
+    @classmethod
+    def dirname(cls, *, test_location: Any) -> str:
+        module = Path(test_location.filepath).relative_to(REPOSITORY / "tests")
+        return str(REPOSITORY / "snapshots" / module.with_suffix(""))
+
+
+pytest_textual_snapshot.SVGImageExtension = _Snapshots
+
+
+@pytest.fixture(autouse=True)
+def unmoving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing on screen that depends on the machine or the moment."""
+    monkeypatch.setattr(Input.cursor_blink, "_default", False)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture
+async def dashboard(demo: Path) -> AsyncIterator[KscopeApp]:
+    """The dashboard on the bundled dump, not yet running."""
+    session = Session(OpenQuery(path=str(demo)))
+    yield KscopeApp(session)
+    session.kill()
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until every question is answered and painted; a pause alone does not wait for the
+    worker process."""
+    app = pilot.app
+    assert isinstance(app, KscopeApp)
+    for _ in range(3):
+        await app.session.idle()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+
+
+def keys(*pressed: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
+    """A ``run_before`` for a picture: press keys, each after everything has settled."""
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        for key in pressed:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return run
