@@ -13,6 +13,7 @@ from kscope.model.target import DebugInfo, Identity, Opened, OpenQuery
 from kscope.model.text import printable
 from kscope.target import btf, fetching, vmlinux
 from kscope.target.identify import Core, dump_in, identify
+from kscope.target.module_symbols import use_module_symbols
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
 
@@ -151,4 +152,7 @@ def _load_dwarf(program: drgn.Program, path: Path) -> bool:
     # Only the kernel's own: modules' debug info is looked for when a module is looked at.
     main = program.main_module("kernel", create=True)
     main.try_file(path)
-    return main.debug_file_status is drgn.ModuleFileStatus.HAVE
+    if main.debug_file_status is not drgn.ModuleFileStatus.HAVE:
+        return False
+    use_module_symbols(program)
+    return True
