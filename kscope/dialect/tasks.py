@@ -3,7 +3,7 @@
 import shlex
 
 from kscope.dialect.views import Equivalent
-from kscope.model.tasks import Task, Tasks, TasksQuery, TaskSelection, parse_duration
+from kscope.model.tasks import Task, Tasks, TaskSelection, TasksQuery, parse_duration
 
 QUERY = TasksQuery
 
@@ -15,6 +15,8 @@ _STATE_LETTERS = {
 
 _SORT_COLUMNS = {"ppid": "2n", "cpu": "3n", "vsz": "7nr", "rss": "8nr", "state": "5", "comm": "9"}
 """How ``sort -k`` orders the columns of ``ps`` once the ``>`` is out of the way."""
+
+_BY_POLICY = ("policy", "prio")
 
 
 def equivalent(query: TasksQuery) -> Equivalent:
@@ -56,6 +58,8 @@ def _plain(query: TasksQuery, notes: list[str]) -> str:
     column = _SORT_COLUMNS.get(query.sort)
     if column is not None:
         crash += f" | tr '>' ' ' | sort -k{column}"
+    elif query.sort in _BY_POLICY:
+        notes.append("crash up to 8.0.6 does not show policy and priority; later ones have ps -Y")
     elif query.sort != "pid":
         notes.append(f"crash cannot sort by {query.sort}")
     return crash
@@ -107,7 +111,8 @@ def drgn_code(query: TasksQuery) -> str:
         "    print(\n"
         "        task.pid.value_(), task.parent.pid.value_(), task_cpu(task), hex(task.value_()),\n"
         "        task_state_to_char(task), task_since_last_arrival_ns(task) / 1e9,\n"
-        "        task_vsize(task) // 1024, task_rss(task).total * prog['PAGE_SIZE'].value_() // 1024,\n"
+        "        task_vsize(task) // 1024,\n"
+        "        task_rss(task).total * prog['PAGE_SIZE'].value_() // 1024,\n"
         "        task.comm.string_(),\n"
         "    )\n"
     )  # fmt: skip
@@ -172,7 +177,7 @@ def text(query: TasksQuery, result: Tasks) -> str:
     """As crash prints it; ``?`` where a value could not be read, and below why."""
     if by_time(query):
         lines = [line_with_time(task) for task in result.tasks]
-    elif query.policy:
+    elif query.sort in _BY_POLICY:
         lines = [_POLICY_HEADER, *(_line_with_policy(task) for task in result.tasks)]
     else:
         memory = result.physical_memory_bytes
