@@ -42,6 +42,29 @@ def test_stacks_of_all_tasks(series: str) -> None:
         assert [frame.pc for frame in ours.stack_trace(pid)] == expected
 
 
+@pytest.mark.parametrize("series", SERIES)
+def test_memory_reads_as_in_the_dump_after_the_unwind_tables_were_completed(series: str) -> None:
+    ours, theirs = with_btf(series), with_dwarf(series)
+    start, end = (
+        theirs.symbol(name).address for name in ("__start_orc_unwind", "__stop_orc_unwind")
+    )
+    assert ours.read(start, end - start) == theirs.read(start, end - start)
+
+
+@pytest.mark.parametrize(
+    "name", ["sysrq", "hung-task", "oom", "soft-lockup", "rcu-stall", "unknown-nmi", "warn", "bug"]
+)
+@pytest.mark.parametrize("series", SERIES)
+def test_the_panicking_stack(series: str, name: str) -> None:
+    """Each way to die: the same frames as with DWARF, panic() among them."""
+    expected = [
+        frame.pc
+        for frame in with_dwarf(series, name).crashed_thread().stack_trace()
+        if not frame.is_inline
+    ]
+    assert [frame.pc for frame in with_btf(series, name).crashed_thread().stack_trace()] == expected
+
+
 def test_stacks_through_a_module() -> None:
     dump = find("deadlock", "6.1")
     prog = with_btf("6.1", "deadlock")

@@ -5,12 +5,14 @@
 ===================  ===========================================================================
 `format`             BTF as it lies in memory, checked
 `types`              drgn types made from it
+`dimensions`         shapes of arrays of arrays, which BTF does not keep
 `expressions`        types of global variables written as text
 `globals`            the table of those texts, and how it is made to fit a dump
-`generate`           makes that table from kernels with DWARF
+`generate`           makes these two tables from kernels with DWARF
 `symbols`            vmlinux's kallsyms
 `modules`            the modules' split BTF and symbols
 `finders`            answers drgn's lookups by name from all of these
+`unwinding`          stacks by the kernel's own ORC tables
 `loading`            puts it together
 ===================  ===========================================================================
 

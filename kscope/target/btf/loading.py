@@ -12,6 +12,7 @@ from kscope.target.btf.format import Btf
 from kscope.target.btf.modules import KernelModules, ModuleDebugInfo
 from kscope.target.btf.symbols import KernelSymbols
 from kscope.target.btf.types import TypeBuilder
+from kscope.target.btf.unwinding import enable_unwinding
 
 FINDER = "kscope-btf"
 """Name under which all finders are registered with drgn."""
@@ -68,35 +69,10 @@ def load(prog: Program) -> BtfDebugInfo:
         symbols=symbols.count,
         globals=len(objects.globals),
         references=objects.globals.references,
-        missing=_enable_unwinding(prog, symbols),
+        missing=enable_unwinding(prog, symbols),
         _modules=modules,
         _vmlinux=types.vmlinux,
     )
-
-
-def _enable_unwinding(prog: Program, symbols: KernelSymbols) -> list[str]:
-    """Tell drgn where the kernel and its modules lie, and say what stands in the way of stacks.
-
-    drgn unwinds by the kernel's own ORC tables only inside the modules that it knows.
-    """
-    missing = []
-    if symbols.range:
-        prog.main_module("kernel", create=True).address_range = (
-            symbols.range.start,
-            symbols.range.stop,
-        )
-    if symbols.unique_address("__start_orc_unwind") is None:
-        missing.append(
-            "This kernel has no ORC tables (CONFIG_UNWINDER_ORC), so stacks are followed by frame"
-            " pointers and may be cut short."
-        )
-    try:
-        prog.create_loaded_modules()
-    except (LookupError, FaultError, ValueError) as error:
-        missing.append(
-            f"The list of modules cannot be read ({error}), so stacks end at functions in modules."
-        )
-    return missing
 
 
 def _vmlinux_btf(prog: Program, symbols: KernelSymbols, little_endian: bool) -> Btf:
