@@ -109,9 +109,11 @@ def _crop_text(text: str, start: int, end: int) -> str:
         return head
     skipped = 0
     for index, character in enumerate(head):
-        if skipped >= start:
+        cells = cell_len(character)
+        # A combining character belongs to what is before it.
+        if skipped >= start and cells:
             return " " * (skipped - start) + head[index:]
-        skipped += cell_len(character)
+        skipped += cells
     return " " * (skipped - start)
 
 
@@ -137,7 +139,7 @@ def wrap(spans: Line, cells: int, indent: int = 0) -> list[list[Span]]:
     """
     if cells <= 0 or width(spans) <= cells:
         return [list(spans)]
-    indent = min(indent, cells // 2)
+    indent = max(0, min(indent, cells // 2, cells - 2))
     pieces: list[list[Span]] = []
     rest = list(spans)
     while True:

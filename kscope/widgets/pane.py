@@ -198,7 +198,7 @@ class _PaneLabel(_Edge):
         self._spans = tuple(text)
         wanted = width(text) + LABEL_EXTRA
         width_now = self.styles.width
-        # It only grows: a new width costs a new layout of the screen.
+        # It only grows, and by eight cells at least: a new width costs a new layout of the screen.
         if width_now is None or width_now.value < wanted:
-            self.styles.width = wanted
+            self.styles.width = -(-wanted // 8) * 8
         self.refresh()

@@ -14,58 +14,115 @@ from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
-DARK = Theme(
-    name="kscope-dark",
-    primary="#7fb4ff",
-    secondary="#7fb4ff",
-    accent="#7fb4ff",
-    foreground="#c9d1d9",
-    background="#0d1117",
-    surface="#161b22",
-    panel="#161b22",
-    warning="#e3b341",
-    error="#ff7b72",
-    success="#7ee787",
+
+def _theme(
+    name: str,
+    *,
+    dark: bool,
+    background: str,
+    bars: str,
+    cursor: str,
+    frame: str,
+    foreground: str,
+    muted: str,
+    accent: str,
+    critical: str,
+    warning: str,
+    good: str,
+    selection: str,
+) -> Theme:
+    return Theme(
+        name=name,
+        primary=accent,
+        secondary=accent,
+        accent=accent,
+        foreground=foreground,
+        background=background,
+        surface=bars,
+        panel=bars,
+        warning=warning,
+        error=critical,
+        success=good,
+        dark=dark,
+        variables={
+            "foreground-muted": muted,
+            "border": accent,
+            "border-blurred": frame,
+            "block-cursor-foreground": foreground,
+            "block-cursor-background": cursor,
+            "block-cursor-blurred-foreground": foreground,
+            "block-cursor-blurred-background": cursor,
+            "input-cursor-foreground": background,
+            "input-cursor-background": accent,
+            "input-selection-background": selection,
+        },
+    )
+
+
+DARK = _theme(
+    "kscope-dark",
     dark=True,
-    variables={
-        "foreground-muted": "#7a8699",
-        "border": "#7fb4ff",
-        "border-blurred": "#30363d",
-        "block-cursor-foreground": "#c9d1d9",
-        "block-cursor-background": "#1f2a3a",
-        "block-cursor-blurred-foreground": "#c9d1d9",
-        "block-cursor-blurred-background": "#1f2a3a",
-        "input-cursor-foreground": "#0d1117",
-        "input-cursor-background": "#7fb4ff",
-        "input-selection-background": "#2c4a75",
-    },
+    background="#0d1117",
+    bars="#161b22",
+    cursor="#1f2a3a",
+    frame="#30363d",
+    foreground="#c9d1d9",
+    muted="#7a8699",
+    accent="#7fb4ff",
+    critical="#ff7b72",
+    warning="#e3b341",
+    good="#7ee787",
+    selection="#2c4a75",
 )
 
-LIGHT = Theme(
-    name="kscope-light",
-    primary="#0550ae",
-    secondary="#0550ae",
-    accent="#0550ae",
-    foreground="#1f2328",
-    background="#ffffff",
-    surface="#eef1f4",
-    panel="#eef1f4",
-    warning="#7d4e00",
-    error="#b3161f",
-    success="#116329",
+LIGHT = _theme(
+    "kscope-light",
     dark=False,
-    variables={
-        "foreground-muted": "#5b646e",
-        "border": "#0550ae",
-        "border-blurred": "#c5ccd3",
-        "block-cursor-foreground": "#1f2328",
-        "block-cursor-background": "#d7e5f8",
-        "block-cursor-blurred-foreground": "#1f2328",
-        "block-cursor-blurred-background": "#d7e5f8",
-        "input-cursor-foreground": "#ffffff",
-        "input-cursor-background": "#0550ae",
-        "input-selection-background": "#b6d4fa",
-    },
+    background="#ffffff",
+    bars="#eef1f4",
+    cursor="#d7e5f8",
+    frame="#c5ccd3",
+    foreground="#1f2328",
+    muted="#5b646e",
+    accent="#0550ae",
+    critical="#b3161f",
+    warning="#7d4e00",
+    good="#116329",
+    selection="#b6d4fa",
+)
+
+# The nearest of the 256 colours to #0d1117 and #161b22 are both black, and to #1f2a3a a deep
+# blue: over SSH, which does not pass on COLORTERM, the fields would be lost. These are exact.
+DARK_256 = _theme(
+    "kscope-dark-256",
+    dark=True,
+    background="#121212",
+    bars="#1c1c1c",
+    cursor="#303030",
+    frame="#444444",
+    foreground="#d0d0d0",
+    muted="#8a8a8a",
+    accent="#87afff",
+    critical="#ff8787",
+    warning="#d7af5f",
+    good="#87d787",
+    selection="#005faf",
+)
+
+LIGHT_256 = _theme(
+    "kscope-light-256",
+    dark=False,
+    background="#ffffff",
+    bars="#eeeeee",
+    cursor="#d7d7ff",
+    frame="#c6c6c6",
+    foreground="#262626",
+    muted="#5f5f5f",
+    accent="#005faf",
+    critical="#af0000",
+    warning="#5f5f00",
+    good="#005f00",
+    selection="#afd7ff",
 )
 
 
@@ -110,7 +167,7 @@ def _sixteen_colours(name: str, dark: bool) -> Theme:
 DARK_16 = _sixteen_colours("kscope-dark-16", dark=True)
 LIGHT_16 = _sixteen_colours("kscope-light-16", dark=False)
 
-THEMES = (DARK, LIGHT, DARK_16, LIGHT_16)
+THEMES = (DARK, LIGHT, DARK_256, LIGHT_256, DARK_16, LIGHT_16)
 
 
 def suitable_theme(color_system: str | None, *, no_color: bool, light: bool = False) -> str:
@@ -121,10 +178,13 @@ def suitable_theme(color_system: str | None, *, no_color: bool, light: bool = Fa
         ``ansi_color=True``: Textual decides in its constructor whether it removes colours or only
         turns them grey.
     """
-    few = no_color or color_system in (None, "standard")
-    if light:
-        return (LIGHT_16 if few else LIGHT).name
-    return (DARK_16 if few else DARK).name
+    if no_color or color_system in (None, "standard"):
+        theme = LIGHT_16 if light else DARK_16
+    elif color_system == "256":
+        theme = LIGHT_256 if light else DARK_256
+    else:
+        theme = LIGHT if light else DARK
+    return theme.name
 
 
 Role: TypeAlias = str

@@ -53,6 +53,6 @@ def segments_of(app: App[None], text: str) -> list[Segment]:
 
 
 def repainted_rows(widget: Widget) -> list[int]:
-    """Which of its rows the widget has asked to be painted again since the last paint."""
-    regions: Iterable[Region] = widget._repaint_regions
+    """Which of its rows the widget has asked to be painted again since this was last asked."""
+    regions: Iterable[Region] = widget._exchange_repaint_regions()
     return sorted({y for region in regions for y in region.line_range})
