@@ -415,9 +415,13 @@ class LineView(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         self._rows = None
+        before = self._top
         if not self.wrapped:
             self._top = max(0, min(self._top, self.line_count() - self._page()))
         self._scroll_to_cursor()
+        if self._top != before:
+            # The new size may have been painted already, before this event came.
+            self.refresh()
 
     # Mouse, for those who turn it on.
 

@@ -390,6 +390,28 @@ async def test_a_search_that_finds_nothing_leaves_the_cursor_alone() -> None:
         assert table.cursor == 0
 
 
+async def test_rows_shown_before_there_is_a_screen_begin_at_the_top_once_there_is() -> None:
+    table = task_table()
+    table.show_rows(tasks(5))
+    table.move_to(2)
+    app = Stage(table)
+    async with app.run_test(size=(40, 11)) as pilot:
+        await pilot.pause()
+        assert [text.split()[0] for text in screen_lines(app)[1:6]] == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_larger_screen_shows_more_rows_not_a_gap_below_them() -> None:
+    table = task_table()
+    app = Stage(table)
+    async with app.run_test(size=(40, 6)) as pilot:
+        table.show_rows(tasks(20))
+        table.move_to(19)
+        await pilot.resize_terminal(40, 16)
+        await pilot.pause()
+        shown = [text.split()[0] for text in screen_lines(app)[1:]]
+        assert shown == [str(n) for n in range(5, 20)]
+
+
 async def test_a_margin_marks_rows() -> None:
     marked = {2}
     table = VirtualTable(
