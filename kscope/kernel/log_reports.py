@@ -23,7 +23,8 @@ _STARTS: tuple[tuple[ReportKind, str, str], ...] = (
     ("bad-page-fault", r"(?:BUG: unable|Unable) to handle .*", _OOPS_END),
     ("general-protection", r"general protection fault.*", _OOPS_END),
     ("bug", r"[Kk]ernel BUG at .*", _OOPS_END),
-    ("oops", r"(?:invalid opcode|divide error|stack segment|int3|Internal error|Oops): .*",
+    ("oops", r"(?:invalid opcode|divide error|stack segment|int3|Internal error"
+     r"|Oops(?!: general protection)): .*",
      _OOPS_END),
     ("warning", r"WARNING: (?:CPU: \d+ PID: \d+ )?at .*|WARNING: CPU: .*", _OOPS_END),
     ("oom", r".* invoked oom-killer: .*", _OOM_END),
