@@ -27,7 +27,7 @@ DUMP = "demo"
 
 COMMANDS = """
     sys | sys config | set | set PID | log | log -T | log -t | help ps
-    bt | bt -a | bt -c 0-3 | bt TASK | bt -f | bt -FF | bt -l | bt -p | bt -d | bt -V | foreach bt
+    bt | bt -a | bt -c 0-3 | bt TASK | bt -f | bt -FF | bt -l | bt -p | bt -V | foreach bt
     runq | runq -T | runq -t | runq -m | runq -g | runq -c 0
     timer | timer -r | timer -C 0
     mod | mod -t | mount | mount -n PID | net | net -a
@@ -116,6 +116,8 @@ SUFFIX = re.compile(r"\.(cold|isra|constprop|part)\b[.\d]*")
 LABELS = {
     "entry_SYSCALL_64_after_hwframe": "entry_SYSCALL_64",
     "end_repeat_nmi": "asm_exc_nmi",
+    "secondary_startup_64_no_verify": "secondary_startup_64",
+    "common_startup_64": "secondary_startup_64",
 }
 """Places inside assembly functions: kallsyms names the nearest, where an ELF symbol has a size."""
 
@@ -132,7 +134,8 @@ def frames(lines: list[str]) -> list[str]:
         frame = FRAME.match(text)
         if frame:
             stack, function, where = frame.groups()
-            name = SUFFIX.sub("", function)
+            # DWARF names the function inlined into a system call's entry, and only that.
+            name = SUFFIX.sub("", function).replace("__do_sys_", "__x64_sys_")
             kept.append(f"{stack} {LABELS.get(name, name)} {where}")
         elif not (re.match(r"#\d+ \(inline\)", text) or re.fullmatch(r"\S+: \d+", text)):
             kept.append(labels([line])[0])
@@ -151,6 +154,19 @@ def labels(lines: list[str]) -> list[str]:
     ]
 
 
+def only_frames(lines: list[str]) -> list[str]:
+    return [line for line in frames(lines) if re.match(r"\[[0-9a-f]{16}\] \S+ at ", line)]
+
+
+def frames_with_unnamed_words(lines: list[str]) -> list[str]:
+    """Also without the words on the stack that either table has a name for."""
+    kept = []
+    for line in frames(lines):
+        address, colon, words = line.partition(":  ")
+        kept.append(address if colon and words.strip() else line)
+    return kept
+
+
 def without_kernel_path(lines: list[str]) -> list[str]:
     return [line for line in lines if "KERNEL:" not in line]
 
@@ -163,8 +179,15 @@ def without_handler_names(lines: list[str]) -> list[str]:
     return [re.sub(r"\] \S+", "]", line) for line in lines]
 
 
-def zero_length_arrays(lines: list[str]) -> list[str]:
-    return [line.replace("[0]", "[]") for line in lines]
+def members(lines: list[str]) -> list[str]:
+    """With ``[0]`` as ``[]``, and without the names of what pointers point at."""
+    return [re.sub(r"\)[.\w]+\+0x[0-9a-f]+ = ", ")", line.replace("[0]", "[]")) for line in lines]
+
+
+def kernel_symbols(lines: list[str]) -> list[str]:
+    """Without what is no address in the kernel, and kallsyms' own tables."""
+    left_out = re.compile(r"[0-9a-f]{1,15} |\w+ (kallsyms_|init_per_cpu__|__init_scratch_end)")
+    return sorted(line for line in lines if not left_out.match(line))
 
 
 STACK = (
@@ -174,16 +197,25 @@ STACK = (
 )
 SOURCE = ("only DWARF has source lines", without_source_lines)
 NEAREST = ("kallsyms names the nearest label where ELF symbols name the function", labels)
-ARRAYS = ("BTF does not tell [0] from []", zero_length_arrays)
+VALUES = (
+    "BTF does not tell [0] from []; where several symbols have one address, each table picks one",
+    members,
+)
 
 DIFFERENCES: dict[str, tuple[str, Normalise]] = {
     "sys": ("no vmlinux is in use that could be named", without_kernel_path),
     **dict.fromkeys(
         [command for command in commands() if re.match(r"(foreach )?bt\b", command)], STACK
     ),
+    "bt -V": ("BTF has no local variables", only_frames),
+    "bt -FF": (
+        "kallsyms has no symbols of string constants, and none of 64 KiB and more has a size",
+        frames_with_unnamed_words,
+    ),
+    "sym -l": ("kallsyms leaves out constants and itself", kernel_symbols),
     **dict.fromkeys(["sym schedule", "sym TEXT", "sym -n schedule", "sym -p schedule"], SOURCE),
     **dict.fromkeys(["rd -S STACK 32", "rd -SS STACK 32", "rd -s STACK 32"], NEAREST),
-    **dict.fromkeys(["struct task_struct TASK", "task PID", "foreach task"], ARRAYS),
+    **dict.fromkeys(["struct task_struct TASK", "task PID", "foreach task"], VALUES),
     "irq -d": ("several symbols have one address; each table picks its own", without_handler_names),
 }
 
