@@ -135,11 +135,11 @@ def _look(program: Program, on_cpu: _OnCpu) -> None:
             ),
             "",
         )
-        on_cpu.lock = _lock_spun_for(program, on_cpu.frames, index)
+        on_cpu.lock = lock_spun_for(program, on_cpu.frames, index)
         return
 
 
-def _lock_spun_for(program: Program, frames: list[StackFrame], index: int) -> int | None:
+def lock_spun_for(program: Program, frames: list[StackFrame], index: int) -> int | None:
     """The lock: a pointer in a register or in the frames that takes a lock that is taken."""
     candidates: list[int] = []
     registers = frames[index].registers()

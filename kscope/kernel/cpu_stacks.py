@@ -1,0 +1,230 @@
+"""What a CPU ran when the dump was taken: its stacks as segments, innermost first.
+
+A CPU that crashed or was stopped has several layers of work on it: a task, an interrupt that
+interrupted the task, the NMI that stopped both. drgn unwinds them from the registers that the CPU
+saved; which of the layers says something about the CPU itself is decided here.
+"""
+
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from drgn import MainModule, Object, Program, StackFrame, StackTrace
+from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.stack import kernel_stack_trace
+
+from kscope.kernel.blocked_stack import function_name
+from kscope.kernel.reading import READ_ERRORS
+from kscope.model.base import Address
+from kscope.model.cpus import INTERRUPT_FLAG, Frame, StackKind
+from kscope.model.text import printable
+
+_MOST_FRAMES = 256
+"""A damaged stack may lead round in circles."""
+
+_STOPPING = frozenset({
+    # The CPU that panicked or crashed.
+    "panic", "vpanic", "nmi_panic", "__crash_kexec", "crash_kexec", "machine_kexec",
+    # The others, stopped by the kdump NMI, the panic IPI, or the panic NMI.
+    "crash_nmi_callback", "kdump_nmi_callback", "stop_this_cpu", "smp_stop_nmi_callback",
+    "nmi_panic_self_stop", "panic_smp_self_stop",
+})  # fmt: skip
+_INTERRUPT_ENTRY = re.compile(r"asm_(?:sysvec_\w+|common_interrupt|spurious_interrupt|exc_\w+)")
+_SYSCALL_ENTRY = re.compile(
+    r"entry_SYSCALL_64|entry_SYSCALL_compat|entry_SYSENTER|entry_INT80|asm_int80|ret_from_fork"
+)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames between two interruptions."""
+
+    kind: StackKind
+    frames: tuple[Frame, ...]
+    registers: dict[str, int]
+    """Those of the innermost frame, all of them where it was interrupted."""
+    drgn_frames: tuple[StackFrame, ...]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names without the compiler's suffixes."""
+        return tuple(function_name(frame.function) for frame in self.frames)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this is how the crash stopped the CPU."""
+        return not _STOPPING.isdisjoint(self.functions)
+
+    @property
+    def rflags(self) -> int | None:
+        """RFLAGS where it was interrupted."""
+        return self.registers.get("rflags")
+
+
+def stretches(program: Program, cpu: int, current: Object, saved: bool) -> list[Stretch]:
+    """What ``cpu`` was doing, innermost first.
+
+    :param current: ``struct task_struct *``, the task that it runs.
+    :param saved: whether its registers are in a crash note.
+    """
+    found: list[Stretch] = []
+    trace = kernel_stack_trace(current)
+    registers = trace.segments[0].frames[0].registers() if trace.segments else {}
+    if saved:
+        nmi = _stopping_nmi(program, cpu, current, registers)
+        if nmi:
+            found.append(_nmi_stretch(program, nmi))
+    for segment in trace.segments:
+        frames = segment.frames[:_MOST_FRAMES]
+        kind: StackKind = segment.kind.name.lower()  # type: ignore[assignment]
+        found.append(_stretch(program, kind, frames, len(found), frames[0].registers()))
+    return found
+
+
+def irqs_enabled(found: Sequence[Stretch]) -> bool | None:
+    """Whether the CPU took interrupts, judged by what it was doing when it was stopped.
+
+    The handler that stops a CPU runs with interrupts off by itself. Before that, they were as
+    RFLAGS of the interrupted frame says. A CPU that called panic() from a system call was not
+    interrupted by anything: nothing says how its interrupts were.
+    """
+    for index, stretch in enumerate(found):
+        if stretch.stopped:
+            continue
+        if index and stretch.kind == "user":
+            entry = found[index - 1].functions
+            if not entry or _SYSCALL_ENTRY.match(entry[-1]):
+                return None
+        if stretch.rflags is None:
+            return None
+        return bool(stretch.rflags & INTERRUPT_FLAG)
+    return None
+
+
+def interrupt_handled(found: Sequence[Stretch]) -> str:
+    """The interrupt or exception that the CPU was handling when it was stopped; empty if none.
+
+    Its handler runs with interrupts off, which says nothing about what it interrupted.
+    """
+    for stretch in found:
+        if stretch.stopped or not stretch.functions:
+            continue
+        entry = stretch.functions[-1]
+        return entry.removeprefix("asm_") if _INTERRUPT_ENTRY.fullmatch(entry) else ""
+    return ""
+
+
+def _stretch(
+    program: Program,
+    kind: StackKind,
+    drgn_frames: Sequence[StackFrame],
+    segment: int,
+    registers: dict[str, int],
+) -> Stretch:
+    frames = tuple(frame_of(program, frame, kind, segment) for frame in drgn_frames)
+    return Stretch(kind, frames, registers, tuple(drgn_frames))
+
+
+def _nmi_stretch(program: Program, drgn_frames: Sequence[StackFrame]) -> Stretch:
+    stretch = _stretch(program, "nmi", drgn_frames, 0, {})
+    # It halted a little behind the call that pc returns from.
+    first = msgspec.structs.replace(stretch.frames[0], interrupted=False)
+    return Stretch("nmi", (first, *stretch.frames[1:]), {}, stretch.drgn_frames)
+
+
+def frame_of(program: Program, frame: StackFrame, kind: StackKind, segment: int) -> Frame:
+    """drgn's frame as ours."""
+    try:
+        pc = frame.pc
+    except LookupError:
+        pc = 0
+    try:
+        sp: Address | None = Address(frame.sp)
+    except LookupError:
+        sp = None
+    if kind == "user":
+        function, offset, module = "", 0, ""
+    else:
+        function, offset, module = where(program, pc, exact=frame.interrupted)
+        if frame.is_inline or not function:
+            function = printable(frame.name or "")
+    try:
+        file, line, _column = frame.source()
+        source = f"{printable(file)}:{line}"
+    except LookupError:
+        source = ""
+    return Frame(
+        function=function, offset=offset, module=module, source=source, pc=Address(pc), sp=sp,
+        inline=frame.is_inline, interrupted=frame.interrupted, stack=kind, segment=segment,
+    )  # fmt: skip
+
+
+def where(program: Program, pc: int, *, exact: bool = False) -> tuple[str, int, str]:
+    """The function that ``pc`` lies in, the offset into it, and the module.
+
+    :param exact: whether ``pc`` is not a return address. A call that never returns may be the
+        last instruction of its function.
+    """
+    looked_up = pc if exact else pc - 1
+    try:
+        symbol = program.symbol(looked_up)
+        function, offset = printable(symbol.name), pc - symbol.address
+    except LookupError:
+        function, offset = "", 0
+    try:
+        module = program.module(looked_up)
+        name = "" if isinstance(module, MainModule) else printable(module.name)
+    except LookupError:
+        name = ""
+    return function, offset, name
+
+
+def _stopping_nmi(
+    program: Program, cpu: int, current: Object, registers: dict[str, int]
+) -> Sequence[StackFrame]:
+    """The frames of the NMI by which the crash stopped a CPU.
+
+    ``crash_notes`` has the registers from before the NMI. The handler, ``crash_nmi_callback()``,
+    calls the function that saves them and then halts for ever: the return address of that call is
+    still below its stack pointer. Unwinding from there must lead back to the saved registers, or
+    it was left over from something else.
+    """
+    try:
+        handler = program.symbol("crash_nmi_callback")
+        for start, size in _nmi_stacks(program, cpu, current, registers):
+            data = program.read(start, size)
+            words = struct.unpack(f"<{len(data) // 8}Q", data)
+            for index, word in enumerate(words):
+                if not handler.address < word < handler.address + handler.size:
+                    continue
+                frames = _unwind(program, word, start + 8 * (index + 1))
+                for position, frame in enumerate(frames):
+                    # The first counts as interrupted, since it was given registers.
+                    if position and frame.interrupted:
+                        if (frame.pc, frame.sp) == (registers["rip"], registers["rsp"]):
+                            return list(frames)[:position]
+                        break
+    except READ_ERRORS:
+        pass
+    return ()
+
+
+def _nmi_stacks(
+    program: Program, cpu: int, current: Object, registers: dict[str, int]
+) -> Iterable[tuple[int, int]]:
+    """The stack that an NMI uses: its own, or the task's if it interrupted user space."""
+    if registers.get("cs", 0) & 3:
+        yield current.stack.value_(), int(program["THREAD_SIZE"])
+        return
+    # Since Linux kernel commit 019b17b3ffe4 ("x86/exceptions: Add structs for exception stacks")
+    # (in v5.1).
+    stack = per_cpu(program["cea_exception_stacks"], cpu).NMI_stack
+    assert stack.address_ is not None
+    yield stack.address_, len(stack)
+
+
+def _unwind(program: Program, pc: int, sp: int) -> StackTrace:
+    registers = Object(program, "struct pt_regs", {"ip": pc, "sp": sp, "cs": 0x10})
+    return program.stack_trace(registers)
