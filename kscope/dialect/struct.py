@@ -1,0 +1,272 @@
+"""An object or its layout, as crash's ``struct`` and ``struct -o``."""
+
+from collections.abc import Iterator
+
+from kscope.dialect.views import Equivalent
+from kscope.model.struct import Member, Structure, StructQuery
+
+QUERY = StructQuery
+
+_REPEATS = 10
+"""Equal elements of an array from which on gdb writes one and their number."""
+
+
+def equivalent(query: StructQuery) -> Equivalent:
+    """``struct`` with crash's options; for a variable without a type, ``p``."""
+    name, _, members = query.type.strip().partition(".")
+    members = query.members or members
+    dotted = f"{name}.{members}" if members else name
+    options = " -o" if query.offsets else ""
+    notes = []
+    if query.embedded:
+        member = query.embedded
+        tag = name.split()[-1]
+        offset = member if member[:1].isdigit() or "." in member else f"{tag}.{member}"
+        options += f" -l {offset}"
+    if query.count > 1:
+        options += f" -c {query.count}"
+    if "[" in members:
+        notes.append("crash takes no index there")
+    words = name.split()
+    command = words[0] if words[:1] in (["struct"], ["union"]) else "struct"
+    crash = f"{command}{options} {dotted.removeprefix(command).strip()}"
+    if query.address:
+        crash += f" {_crash_address(query.address)}"
+        if not _plain(query.address):
+            notes.append("crash takes addresses and symbols only: the rest is p's or gdb's")
+    elif not _is_type(query.type):
+        crash = f"p {query.type}"
+    return Equivalent(crash, _drgn(query, name, members), "; ".join(notes))
+
+
+def _is_type(text: str) -> bool:
+    return text.split()[:1] in (["struct"], ["union"], ["enum"]) or text.isidentifier()
+
+
+def _plain(address: str) -> bool:
+    return all(c.isalnum() or c in "_:,-" for c in address)
+
+
+def _crash_address(address: str) -> str:
+    return address.removeprefix("0x") if address.startswith("0xffff") else address
+
+
+def _drgn(query: StructQuery, name: str, members: str) -> str:
+    paths = [path.strip() for path in members.split(",") if path.strip()]
+    if query.address or not _is_type(query.type):
+        return _drgn_object(query, name, paths)
+    lines = ["from drgn import offsetof", "", f'type_ = prog.type("{_full(name)}")']
+    if paths:
+        lines += [f'print(offsetof(type_, "{path}"), "{path}")' for path in paths]
+    else:
+        lines += ["for member in type_.members:", "    print(member.offset, member.name)"]
+        lines[0:2] = []
+    return "\n".join(lines) + "\n"
+
+
+def _drgn_object(query: StructQuery, name: str, paths: list[str]) -> str:
+    address = query.address or query.type
+    variable, colon, cpus = address.partition(":")
+    type_ = _full(name) if query.address else ""
+    lines = ["from drgn import Object", ""]
+    if colon and variable.isidentifier():
+        lines[0] += "\nfrom drgn.helpers.linux.cpumask import for_each_possible_cpu"
+        lines[0] += "\nfrom drgn.helpers.linux.percpu import per_cpu"
+        chosen = "for_each_possible_cpu(prog)" if cpus in ("a", "all") else f"[{cpus or 0}]"
+        lines += [f"for cpu in {chosen}:", f'    object_ = per_cpu(prog["{variable}"], cpu)']
+        lines += [f"    print(cpu, object_.{path})" for path in paths] or [
+            "    print(cpu, object_)"
+        ]
+        return "\n".join(lines) + "\n"
+    where = _drgn_address(address)
+    if query.embedded:
+        member = query.embedded.removeprefix(f"{name.split()[-1]}.")
+        lines[0] = "from drgn import Object, container_of"
+        pointer = f'Object(prog, "void *", {where})'
+        lines.append(f'object_ = container_of({pointer}, "{type_}", "{member}")[0]')
+    elif type_:
+        lines.append(f'object_ = Object(prog, "{type_}", address={where})')
+    else:
+        lines[0:2] = []
+        lines.append(f"object_ = {_drgn_path(address)}")
+    lines += [f"print(object_.{path})" for path in paths] or ["print(object_)"]
+    return "\n".join(lines) + "\n"
+
+
+def _drgn_address(address: str) -> str:
+    try:
+        return hex(int(address, 16)) if len(address) > 7 else hex(int(address, 0))
+    except ValueError:
+        pass
+    variable = address.lstrip("&")
+    name, plus, offset = variable.partition("+")
+    if name.strip().isidentifier():
+        return f'prog.symbol("{name.strip()}").address' + (f" + {offset.strip()}" if plus else "")
+    return f"{_drgn_path(variable)}.address_"
+
+
+def _drgn_path(path: str) -> str:
+    path = path.strip().lstrip("&").replace("->", ".")
+    name, dot, rest = path.partition(".")
+    return f'prog["{name}"]{dot}{rest}'
+
+
+def _full(name: str) -> str:
+    """The name as drgn takes it, which does not guess that ``task_struct`` is a structure."""
+    if " " in name or name.endswith("_t"):
+        return name
+    return f"struct {name}"
+
+
+def text(query: StructQuery, result: Structure) -> str:
+    """As crash prints it."""
+    if result.address is None:
+        return layout(result, members_only=bool(query.members or "." in query.type))
+    if query.offsets:
+        return layout(result, address=result.address)
+    instances = [(result.label, result.address, result.members)]
+    instances += [(each.label, each.address, each.members) for each in result.further]
+    blocks = []
+    for label, address, members in instances:
+        block = _object(query, result.type, members)
+        blocks.append(f"{label}: {address}\n{block}" if label else block)
+    if result.unreadable:
+        blocks.append("\n".join(f"unreadable: {u.what}: {u.why}" for u in result.unreadable))
+    return "\n".join(blocks)
+
+
+def _object(query: StructQuery, type_: str, members: tuple[Member, ...]) -> str:
+    if query.members or "." in query.type:
+        return "\n".join(line for member in members for line in _lines(member, "  ", ","))
+    if len(members) == 1 and not members[0].name and not members[0].members:
+        return f"{type_} = {_value(members[0])}"
+    body = list(_block(members, "  "))
+    return "\n".join([f"{type_} {{", *body, "}"])
+
+
+def _block(members: tuple[Member, ...], indent: str) -> Iterator[str]:
+    for index, member in enumerate(members):
+        yield from _lines(member, indent, "," if index < len(members) - 1 else "")
+
+
+def _lines(member: Member, indent: str, comma: str) -> Iterator[str]:
+    name = f"{member.name} = " if member.name and not member.name.startswith("[") else ""
+    if member.kind == "array" and member.members and member.members[0].members:
+        yield from _array_of_structures(member, name, indent, comma)
+    elif member.members and member.kind != "array":
+        yield f"{indent}{name}{{"
+        yield from _block(member.members, indent + "  ")
+        yield f"{indent}}}{comma}"
+    else:
+        yield f"{indent}{name}{_value(member)}{comma}"
+
+
+def _array_of_structures(member: Member, name: str, indent: str, comma: str) -> Iterator[str]:
+    runs = list(_runs(member))
+    for index, (element, times) in enumerate(runs):
+        first, last = index == 0, index == len(runs) - 1
+        if first:
+            yield f"{indent}{name}{{{{"
+        yield from _block(element.members, indent + "    ")
+        repeats = f" <repeats {times} times>" if times >= _REPEATS else ""
+        if last:
+            dots = "..." if member.length and member.length > len(member.members) else ""
+            yield f"{indent}  }}{repeats}{dots}}}{comma}"
+        else:
+            yield f"{indent}  }}{repeats}, {{"
+
+
+def _runs(member: Member) -> Iterator[tuple[Member, int]]:
+    """Elements with how often they stand there, those few that are equal one by one."""
+    pending: list[Member] = []
+    for element in (*member.members, None):
+        if pending and (element is None or _content(element) != _content(pending[0])):
+            if len(pending) >= _REPEATS:
+                yield pending[0], len(pending)
+            else:
+                yield from ((each, 1) for each in pending)
+            pending = []
+        if element is not None:
+            pending.append(element)
+
+
+def _content(member: Member) -> object:
+    return (
+        member.value,
+        member.target,
+        member.why,
+        tuple((each.name, _content(each)) for each in member.members),
+    )
+
+
+def _value(member: Member) -> str:
+    if member.why:
+        return "<unreadable>"
+    value = member.value
+    if member.kind == "array":
+        words = [
+            f"{_value(element)} <repeats {times} times>" if times >= _REPEATS else _value(element)
+            for element, times in _runs(member)
+        ]
+        more = "..." if member.length and member.length > len(member.members) else ""
+        return "{" + ", ".join(words) + more + "}"
+    if member.kind == "text":
+        return f'"{value}"'
+    if member.kind == "pointer":
+        return f"{value}{_pointed(member)}"
+    if member.kind == "enumeration" and member.meaning:
+        return member.meaning
+    if member.kind == "character" and isinstance(value, int):
+        code = value & 0xFF
+        shown = chr(code) if 0x20 <= code < 0x7F else f"\\{code:03o}"
+        return f"{value} '{shown}'"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "{...}" if value is None else str(value)
+
+
+def _pointed(member: Member) -> str:
+    if member.target_kind in ("symbol", "function") and member.target:
+        if member.target.startswith("this object"):
+            return ""
+        return f" <{member.target}>"
+    return f" {member.meaning}" if member.meaning.startswith('"') else ""
+
+
+# struct -o
+
+
+def layout(result: Structure, *, members_only: bool = False, address: int | None = None) -> str:
+    """Declarations with their offsets, as ``struct -o`` writes them.
+
+    :param members_only: as ``struct -o TYPE.MEMBER``: without the size.
+    :param address: of an object: the members' addresses in place of their offsets.
+    """
+    if result.declaration:
+        return f"{result.declaration}\nSIZE: {result.size}"
+    cells = len(str(result.size)) + 4 if address is None else 16 + 4
+    if members_only and address is None:
+        cells = len(str(result.size)) + 4
+    lines = [f"{result.type} {{"]
+    for member in result.members:
+        lines += _declaration(member, 0, cells, address)
+    lines.append("}")
+    if not members_only:
+        lines.append(f"SIZE: {result.size}")
+    return "\n".join(lines)
+
+
+def _declaration(member: Member, depth: int, cells: int, address: int | None) -> Iterator[str]:
+    blanks = "    " * depth + " "
+    at = f"[{member.offset}]" if address is None else f"[{member.offset + address:x}]"
+    if "{...}" in member.declaration and member.members:
+        keyword, _, rest = member.declaration.partition("{...}")
+        yield f"{'':{cells}}{blanks}{keyword}{{"
+        for inner in member.members:
+            yield from _declaration(inner, depth + 1, cells, address)
+        if rest:
+            yield f"{at:>{cells}}{blanks}}}{rest};"
+        else:
+            yield f"{'':{cells}}{blanks}}};"
+        return
+    yield f"{at:>{cells}}{blanks}{member.declaration};"

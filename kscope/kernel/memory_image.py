@@ -1,0 +1,47 @@
+"""A range of memory of which parts may be missing."""
+
+from drgn import FaultError, Program
+
+_PAGE = 4096
+
+
+class MemoryImage:
+    """The bytes of a range, read at once; where that fails, page by page."""
+
+    def __init__(self, program: Program, address: int, size: int) -> None:
+        self._program = program
+        self.address = address
+        self.size = size
+        self._whole: bytes | None = None
+        self._pages: dict[int, bytes | FaultError] = {}
+        try:
+            self._whole = program.read(address, size) if size else b""
+        except FaultError:
+            self._whole = None
+
+    def bytes(self, offset: int, size: int) -> bytes:
+        """``size`` bytes at ``offset``.
+
+        :raises FaultError: if any of them cannot be read.
+        """
+        if self._whole is not None and offset + size <= self.size:
+            return self._whole[offset : offset + size]
+        return b"".join(self._pieces(self.address + offset, size))
+
+    def _pieces(self, start: int, size: int) -> "list[bytes]":
+        pieces = []
+        end = start + size
+        while start < end:
+            page = start & ~(_PAGE - 1)
+            if page not in self._pages:
+                try:
+                    self._pages[page] = self._program.read(page, _PAGE)
+                except FaultError as error:
+                    self._pages[page] = error
+            found = self._pages[page]
+            if isinstance(found, FaultError):
+                raise found
+            stop = min(end, page + _PAGE)
+            pieces.append(found[start - page : stop - page])
+            start = stop
+        return pieces
