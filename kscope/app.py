@@ -21,7 +21,7 @@ from kscope.screens.links import Link
 from kscope.screens.registry import SCREENS
 from kscope.session.client import Session
 from kscope.widgets import theme
-from kscope.widgets.frame import Frame, ScreenLabel
+from kscope.widgets.frame import Frame, FrameScreen, ScreenLabel
 from kscope.widgets.help import HelpOverlay
 from kscope.widgets.line import Cell
 from kscope.widgets.one_line import OneLine
@@ -31,15 +31,26 @@ from kscope.widgets.palette import Entry, Palette
 _TYPES = {"dwarf": "", "btf": "types from BTF", "none": "no types"}
 
 
+class MainScreen(FrameScreen):
+    """The frame, and in it the screen that is open."""
+
+    DEFAULT_CSS = """
+    MainScreen { background: $background; }
+    MainScreen ContentSwitcher { height: 1fr; width: 100%; }
+    """
+
+    def compose(self) -> ComposeResult:
+        self.frame = Frame()
+        self.switcher = ContentSwitcher()
+        with self.frame:
+            yield self.switcher
+
+
 class KscopeApp(App[str]):
     """The app; its result is the sentence it ends with, empty when all is well."""
 
     ENABLE_COMMAND_PALETTE = False
     HELP_HEADING: ClassVar[str] = "Everywhere"
-    CSS = """
-    Screen { background: $background; }
-    ContentSwitcher { height: 1fr; width: 100%; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
@@ -62,7 +73,9 @@ class KscopeApp(App[str]):
 
     def __init__(self, session: Session) -> None:
         no_color = bool(os.environ.get("NO_COLOR"))
-        super().__init__(ansi_color=no_color)
+        # Textual must be told in its constructor that colours are to go, not only to turn grey.
+        super().__init__(ansi_color=True if no_color else None)
+        self._main = MainScreen()
         self.session = session
         self.animation_level = "none"
         for known in theme.THEMES:
@@ -73,11 +86,11 @@ class KscopeApp(App[str]):
         self._current = SCREENS[0].digit
         self._history: list[tuple[str, object]] = []
 
-    def compose(self) -> ComposeResult:
-        with Frame():
-            yield ContentSwitcher()
+    def get_default_screen(self) -> MainScreen:
+        """The only screen, as Textual counts them."""
+        return self._main
 
-    async def on_mount(self) -> None:
+    async def on_ready(self) -> None:
         """Show the first screen, and open the target behind it."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
@@ -93,12 +106,12 @@ class KscopeApp(App[str]):
     @property
     def frame(self) -> Frame:
         """The four lines around every screen."""
-        return self.query_one(Frame)
+        return self._main.frame
 
     @property
     def current(self) -> DashboardScreen | None:
         """The screen that is open."""
-        found = self.query_one(ContentSwitcher).visible_content
+        found = self._main.switcher.visible_content
         return found if isinstance(found, DashboardScreen) else None
 
     # The target.
@@ -151,7 +164,7 @@ class KscopeApp(App[str]):
     # The screens.
 
     async def _show_screen(self, digit: str) -> DashboardScreen:
-        switcher = self.query_one(ContentSwitcher)
+        switcher = self._main.switcher
         entry = next(entry for entry in SCREENS if entry.digit == digit)
         name = f"screen-{digit}"
         if not switcher.query(f"#{name}"):
@@ -234,7 +247,12 @@ class KscopeApp(App[str]):
         if not text:
             self.frame.equivalent.show_message(("there is nothing to copy here", "dim"))
             return
-        self.frame.equivalent.show_message((copy(text, self._write_to_terminal).message, "good"))
+        # In a thread, because a tmux that hangs is waited for.
+        self.run_worker(partial(self._copy_in_thread, text), thread=True, exit_on_error=True)
+
+    def _copy_in_thread(self, text: str) -> None:
+        copied = copy(text, partial(self.call_from_thread, self._write_to_terminal))
+        self.call_from_thread(self.frame.equivalent.show_message, (copied.message, "good"))
 
     def _write_to_terminal(self, sequence: str) -> None:
         if self._driver is not None:
@@ -245,14 +263,14 @@ class KscopeApp(App[str]):
 
     def action_help(self) -> None:
         """Every key that works here."""
-        toggle(self.frame, HelpOverlay(self.screen))
+        toggle(self.screen, HelpOverlay(self.screen))
 
     def action_palette(self) -> None:
         """Find an action by its name."""
         screens = [
             Entry(f"open {e.name}", "Screens", partial(self._go, e.digit), e.digit) for e in SCREENS
         ]
-        toggle(self.frame, Palette(self.screen, screens))
+        toggle(self.screen, Palette(self.screen, screens))
 
     def _go(self, digit: str) -> None:
         self.call_later(self.action_open_screen, digit)

@@ -28,7 +28,7 @@ class ChooserApp(App[str]):
 
     def __init__(self, offers: list[Offer]) -> None:
         no_color = bool(os.environ.get("NO_COLOR"))
-        super().__init__(ansi_color=no_color)
+        super().__init__(ansi_color=True if no_color else None)
         self._offers = offers
         self.animation_level = "none"
         for known in theme.THEMES:

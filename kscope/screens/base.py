@@ -6,26 +6,37 @@ Query the focused pane shows, from which the equivalent line is made.
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from textual.message import Message
 from textual.widget import Widget
 
 from kscope.dialect.views import Equivalent, equivalent
 from kscope.model.base import Progress, Query, QueryError, Result
+from kscope.model.target import Identity
 from kscope.screens.links import Link
-from kscope.widgets.line import plain
+from kscope.session.client import Session
 from kscope.widgets.line_view import LineView
 from kscope.widgets.states import Failed, Loading
 from kscope.widgets.text_view import TextView
-
-if TYPE_CHECKING:
-    from kscope.app import KscopeApp
 
 R = TypeVar("R", bound=Result)
 
 NARROW = 100
 """Below this many columns the detail pane goes below the list."""
+
+
+class Dashboard(Protocol):
+    """What a screen needs of the app it is shown in."""
+
+    session: Session
+
+    @property
+    def identity(self) -> Identity | None:
+        """What is being debugged, as far as it is known."""
+
+    def open_link(self, link: Link) -> None:
+        """Open what a link names on the screen that shows such things; else copy its name."""
 
 
 class DashboardScreen(Widget):
@@ -45,9 +56,9 @@ class DashboardScreen(Widget):
         """Another thing is shown, so that another command yields the same."""
 
     @property
-    def dashboard(self) -> "KscopeApp":
-        """The app, as what it is."""
-        return cast("KscopeApp", self.app)
+    def dashboard(self) -> Dashboard:
+        """The app, as what it is to a screen."""
+        return cast(Dashboard, self.app)
 
     # What a screen provides.
 
@@ -90,10 +101,7 @@ class DashboardScreen(Widget):
         focused = self.screen.focused
         if not isinstance(focused, LineView):
             return ""
-        lines = [plain(line) for line in focused.header_lines(0)]
-        cells = max(focused.size.width, 80)
-        lines += [plain(focused.line_at(index, cells)) for index in range(focused.line_count())]
-        return "\n".join(line.rstrip() for line in lines) + "\n"
+        return focused.as_text()
 
     # What a screen is given.
 

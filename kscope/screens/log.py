@@ -45,8 +45,8 @@ class LogScreen(DashboardScreen):
     HELP_HEADING: ClassVar[str] = "In the log"
     DEFAULT_CSS = """
     LogScreen > Horizontal { height: 1fr; }
-    LogScreen #log-main { width: 3fr; }
-    LogScreen #log-reports-pane { width: 1fr; min-width: 30; }
+    LogScreen #log-main { width: 5fr; }
+    LogScreen #log-reports-pane { width: 2fr; }
     LogScreen.-narrow > Horizontal { layout: vertical; }
     LogScreen.-narrow #log-main { width: 100%; height: 1fr; }
     LogScreen.-narrow #log-reports-pane { width: 100%; height: 7; }
@@ -141,7 +141,8 @@ class LogScreen(DashboardScreen):
         if at is not None and self._shown:
             nearest = min(range(len(self._shown)), key=lambda i: abs(self._shown[i] - at))
             self._lines.move_to(nearest)
-        self._bar.show_chips([("", list(self._chips()))])
+        chips = list(self._chips())
+        self._bar.show_chips([("", chips)] if chips else [])
         self._bar.show_count(len(self._shown), len(log.records))
         self._pane.show_title(f"Log  {_STAMP_TITLES[self._stamp]}")
         self.equivalent_changed()
