@@ -9,7 +9,8 @@
 `expressions`        types of global variables written as text
 `globals`            the table of those texts, and how it is made to fit a dump
 `generate`           makes these two tables from kernels with DWARF
-`symbols`            vmlinux's kallsyms
+`symbols`            vmlinux's symbols, from kallsyms
+`kallsyms`           finds the tables of kallsyms where VMCOREINFO does not name them
 `modules`            the modules' split BTF and symbols
 `finders`            answers drgn's lookups by name from all of these
 `unwinding`          stacks by the kernel's own ORC tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from drgn import FaultError, PlatformFlags, Program
+from drgn import PlatformFlags, Program
 
 from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
 from kscope.target.btf.finders import ObjectFinder, TypeFinder
@@ -66,7 +66,7 @@ def load(prog: Program) -> BtfDebugInfo:
     return BtfDebugInfo(
         release=release,
         types=btf.end_id - btf.first_id,
-        symbols=symbols.count,
+        symbols=len(symbols.index(None, None, None, False)),
         globals=len(objects.globals),
         references=objects.globals.references,
         missing=enable_unwinding(prog, symbols),
@@ -86,7 +86,8 @@ def _vmlinux_btf(prog: Program, symbols: KernelSymbols, little_endian: bool) -> 
         raise BtfError(f"The dump's BTF has the impossible size {end - start}.")
     try:
         data = prog.read(start, end - start)
-    except FaultError as error:
+    # drgn raises a bare Exception for much that goes wrong while a compressed dump is read.
+    except Exception as error:
         raise BtfError(
             f"The dump does not hold all pages of the kernel's BTF: {error}.",
             GIVE_VMLINUX,

@@ -1,7 +1,8 @@
 """Symbols from kallsyms, which the kernel carries in its own memory.
 
 The tables are found by the VMCOREINFO note, which names them since Linux kernel commit
-f09bddbd8661 ("vmcoreinfo: include kallsyms symbols") (in v6.0).
+f09bddbd8661 ("vmcoreinfo: include kallsyms symbols") (in v6.0); for older kernels they are
+searched for by `kscope.target.btf.kallsyms`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from drgn import FaultError, Program, Symbol
+from drgn import Program, Symbol, SymbolIndex
 from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
 
+from kscope.target.btf import kallsyms
 from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
 
 _NEEDED = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index")
@@ -22,31 +24,9 @@ class KernelSymbols:
 
     def __init__(self, prog: Program) -> None:
         """
-        :raises BtfError: if the dump does not say where they are, or does not hold them.
+        :raises BtfError: if they cannot be found, or the dump does not hold them.
         """
-        try:
-            vmcoreinfo = prog["VMCOREINFO"].string_().decode("ascii", "replace")
-        except LookupError:
-            raise BtfError(
-                "The dump has no VMCOREINFO note, so its symbols cannot be found.",
-                GIVE_VMLINUX,
-            ) from None
-        if not all(f"SYMBOL({name})=" in vmcoreinfo for name in _NEEDED):
-            raise BtfError(
-                "The VMCOREINFO of this kernel does not say where its symbols are, as kernels"
-                " before 6.0 do not.",
-                GIVE_VMLINUX,
-            )
-        self.count = 0
-        """Number of symbols, as the kernel tells it."""
-        try:
-            address = re.search(r"^SYMBOL\(kallsyms_num_syms\)=([0-9a-fA-F]+)$", vmcoreinfo, re.M)
-            if address:
-                self.count = prog.read_u32(int(address[1], 16))
-            self.index = load_vmlinux_kallsyms(prog)
-        except (LookupError, ValueError, FaultError) as error:
-            raise BtfError(f"The dump's kernel symbols cannot be read: {error}.") from None
-
+        self.index = _load(prog)
         start, end = self.unique_address("_text"), self.unique_address("_end")
         self.range = range(0) if start is None or end is None else range(start, end)
         """Where vmlinux lies."""
@@ -82,3 +62,30 @@ class KernelSymbols:
         """
         found = self.index(None, None, address, False)
         return max((symbol.address + symbol.size - address for symbol in found), default=0)
+
+
+def _load(prog: Program) -> SymbolIndex:
+    try:
+        vmcoreinfo = prog["VMCOREINFO"].string_().decode("ascii", "replace")
+    except LookupError:
+        raise BtfError(
+            "The dump has no VMCOREINFO note, so its symbols cannot be found.", GIVE_VMLINUX
+        ) from None
+    try:
+        if all(f"SYMBOL({name})=" in vmcoreinfo for name in _NEEDED):
+            return load_vmlinux_kallsyms(prog)
+        text = re.search(r"^SYMBOL\(_stext\)=([0-9a-fA-F]+)$", vmcoreinfo, re.M)
+        tables = kallsyms.find(prog, int(text[1], 16)) if text else None
+        found = kallsyms.load(prog, tables, vmcoreinfo) if tables else None
+    # drgn raises a bare Exception for much that goes wrong while a compressed dump is read.
+    except Exception as error:
+        raise BtfError(
+            f"The dump's kernel symbols cannot be read: {error}.", GIVE_VMLINUX
+        ) from None
+    if found is None:
+        raise BtfError(
+            "The dump does not say where the kernel's symbols are, as dumps of kernels before 6.0"
+            " do not, and they were not found by searching for them.",
+            GIVE_VMLINUX,
+        )
+    return found
