@@ -1,0 +1,90 @@
+"""The dashboard in a pseudo-terminal of 120x40: time to its first frame, bytes and time per key."""
+
+import os
+import pty
+import select
+import statistics
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import ioctl
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure."""
+
+    name: str
+    value: str
+
+
+class Dashboard:
+    """kscope on the bundled dump."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.process_id, self._master = pty.fork()
+        if self.process_id == 0:
+            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+            ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+            os.execv(sys.executable, [sys.executable, "-m", "kscope", "demo"])
+
+    def until(self, wanted: bytes) -> float:
+        """Seconds from the start until ``wanted`` is painted."""
+        painted = b""
+        while wanted not in painted:
+            painted += os.read(self._master, 65536)
+        return time.monotonic() - self.started
+
+    def press(self, key: str, quiet: float = 0.5) -> tuple[int, float]:
+        """Press a key; returns the bytes it cost and the seconds until its last byte."""
+        begun = last = time.monotonic()
+        os.write(self._master, key.encode())
+        count = 0
+        while select.select([self._master], [], [], quiet)[0]:
+            count += len(os.read(self._master, 65536))
+            last = time.monotonic()
+        return count, last - begun
+
+    def close(self) -> None:
+        os.kill(self.process_id, 9)
+        os.waitpid(self.process_id, 0)
+        os.close(self._master)
+
+
+@contextmanager
+def dashboard() -> Iterator[Dashboard]:
+    """A dashboard that is ended in any case."""
+    running = Dashboard()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def figures() -> Iterator[Measured]:
+    """The figures of the terminal."""
+    frames, whole = [], []
+    for _ in range(5):
+        with dashboard() as running:
+            frames.append(running.until(b"Survey"))
+            whole.append(running.until(b"BTF"))
+    yield Measured("first frame", f"{statistics.median(frames):.2f} s")
+    yield Measured("first screen with its facts", f"{statistics.median(whole):.2f} s")
+    with dashboard() as running:
+        running.until(b"BTF")
+        running.press("2", quiet=1.5)
+        running.press("g")
+        down = [running.press("j") for _ in range(30)]
+        page = [running.press("\x1b[6~") for _ in range(5)]
+        idle = running.press("", quiet=3.0)[0]
+    yield Measured("a line down", f"{statistics.median(count for count, _ in down):.0f} bytes")
+    yield Measured(
+        "a line down, key to paint", f"{1000 * statistics.median(s for _, s in down):.0f} ms"
+    )
+    yield Measured("a page down", f"{statistics.median(count for count, _ in page):.0f} bytes")
+    yield Measured("idle for 3 s", f"{idle} bytes")
