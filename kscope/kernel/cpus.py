@@ -320,16 +320,16 @@ def _raw_stack(program: Program, task: Object) -> Iterable[StackWord]:
     start = task.stack.value_()
     data = program.read(start, int(program["THREAD_SIZE"]))
     words = struct.unpack(f"<{len(data) // 8}Q", data)
-    first, last = program.symbol("_stext").address, program.symbol("_etext").address
+    first = program.symbol("_stext").address
     for index, word in enumerate(words):
-        name = ""
-        if word >> 47 == 0x1FFFF and (first <= word < last or word >= last):
+        name, offset = "", 0
+        if word >= first:
             try:
                 symbol = program.symbol(word)
-                name = f"{printable(symbol.name)}+{word - symbol.address:#x}"
+                name, offset = printable(symbol.name), word - symbol.address
             except LookupError:
                 pass
-        yield StackWord(Address(start + 8 * index), Address(word), name)
+        yield StackWord(Address(start + 8 * index), Address(word), name, offset)
 
 
 ANSWERS = {CpusQuery: cpus}

@@ -47,7 +47,7 @@ def current_csd(program: Program, cpu: int) -> Function | None:
 def _ipis(program: Program, cpu: int, current: int, now_ns: int | None) -> Iterator[Ipi]:
     head = per_cpu(program["call_single_queue"], cpu)
     senders: dict[int, int] | None = None
-    for node in llist_for_each_entry("struct __call_single_node", head.address_of_(), "llist"):
+    for node in llist_for_each_entry("struct __call_single_node", head.first, "llist"):
         kind = node.u_flags.value_() & _TYPE_MASK
         if kind == _WAKEUP:
             task = container_of(node, "struct task_struct", "wake_entry")

@@ -182,4 +182,4 @@ def _wake_list(rq: Object) -> Iterator[Object]:
     # then a wakeup from another CPU is a cross-CPU call.
     wake_list = member(rq, "wake_list")
     if wake_list is not None:
-        yield from llist_for_each_entry("struct task_struct", wake_list.address_of_(), "wake_entry")
+        yield from llist_for_each_entry("struct task_struct", wake_list.first, "wake_entry")

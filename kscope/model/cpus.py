@@ -144,6 +144,8 @@ class StackWord(msgspec.Struct, frozen=True):
     address: Address
     value: Address
     symbol: str
+    """The symbol that the value lies in; empty if in none."""
+    offset: int
 
 
 class Lockup(msgspec.Struct, frozen=True):
