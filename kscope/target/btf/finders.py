@@ -173,12 +173,15 @@ class ObjectFinder:
         return found
 
     def _find(self, name: str, flags: FindObjectFlags) -> Object | None:
-        found = self._vmlinux.find(name, flags)
-        if found is None and FindObjectFlags.VARIABLE in flags:
+        if FindObjectFlags.VARIABLE in flags:
+            found = self._vmlinux.find(name, FindObjectFlags.VARIABLE)
+            if found is not None:
+                return found
             variable = self.globals.find(name)
             if variable is not None:
                 drgn_type, address = variable
-                found = Object(self._prog, drgn_type, address=address)
+                return Object(self._prog, drgn_type, address=address)
+        found = self._vmlinux.find(name, flags & ~FindObjectFlags.VARIABLE)
         if found is not None or name in self.globals:
             return found
         for module in self._in_modules():

@@ -27,16 +27,20 @@ class BtfDebugInfo:
     release: str
     types: int
     """Types in vmlinux's BTF."""
-    symbols: int
-    """Symbols in vmlinux's kallsyms."""
     globals: int
     """Global variables in the table of reference kernels."""
     references: list[str]
     """Releases of the reference kernels."""
     missing: list[str]
     """What cannot be had from this dump and why, a sentence each; the same for every dump apart."""
+    _symbols: KernelSymbols = field(repr=False)
     _modules: KernelModules = field(repr=False)
     _vmlinux: TypeBuilder = field(repr=False)
+
+    @property
+    def symbols(self) -> int:
+        """Symbols in vmlinux's kallsyms."""
+        return len(self._symbols.index(None, None, None, False))
 
     def modules(self) -> list[ModuleDebugInfo]:
         """What each module carries. Opens all of them, which `load()` left for later."""
@@ -66,10 +70,10 @@ def load(prog: Program) -> BtfDebugInfo:
     return BtfDebugInfo(
         release=release,
         types=btf.end_id - btf.first_id,
-        symbols=len(symbols.index(None, None, None, False)),
         globals=len(objects.globals),
         references=objects.globals.references,
         missing=enable_unwinding(prog, symbols),
+        _symbols=symbols,
         _modules=modules,
         _vmlinux=types.vmlinux,
     )
