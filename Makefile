@@ -6,7 +6,7 @@ TEST := .venv/test
 .PHONY: demo run test check lab test-lab bench clean
 
 demo: $(RUN)/ready
-	$(RUN)/bin/kscope demo
+	@if [ -t 0 ] && [ -t 1 ]; then $(RUN)/bin/kscope demo; else $(RUN)/bin/kscope survey demo; fi
 
 $(RUN)/ready: pyproject.toml requirements/run.txt
 	@$(PYTHON) requirements/make_environment.py $(RUN) requirements/run.txt

@@ -1,22 +1,28 @@
-"""Screen 1: what machine this was, how it was set, the state of the dump."""
+"""Screen 1: what is wrong with this machine and the proof of it; beside it, what machine it was."""
 
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from kscope.dialect.views import Equivalent
 from kscope.model.base import Query
 from kscope.model.debug_info import DebugInfoQuery, DebugInfoReport
-from kscope.model.log import Log, LogQuery
+from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.system import System, SystemQuery
-from kscope.screens.base import DashboardScreen
-from kscope.screens.survey_lines import (
-    dump_lines,
-    load_lines,
-    reports_lines,
-    settings_lines,
-    system_lines,
+from kscope.screens.base import NARROW, DashboardScreen
+from kscope.screens.finding_lines import (
+    EVIDENCE_INDENT,
+    evidence_at,
+    evidence_lines,
+    finding_lines,
+    first_place,
+    summary,
 )
+from kscope.screens.survey_lines import dump_lines, load_lines, settings_lines, system_lines
+from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.text_view import TextView
@@ -29,25 +35,43 @@ class SurveyScreen(DashboardScreen):
     NAME: ClassVar[str] = "Survey"
     HELP_HEADING: ClassVar[str] = "On the survey"
     DEFAULT_CSS = """
-    SurveyScreen > Horizontal { height: 1fr; }
+    SurveyScreen > #survey-columns { height: 1fr; }
     SurveyScreen #survey-right { width: 4fr; }
     SurveyScreen #survey-left { width: 6fr; }
+    SurveyScreen #findings-pane { height: 3fr; }
+    SurveyScreen #evidence-pane { height: 2fr; }
+    SurveyScreen #system-pane { height: auto; max-height: 40%; }
+    SurveyScreen.-narrow #survey-right { display: none; }
+    SurveyScreen.-narrow.-machine #survey-right { display: block; width: 100%; }
+    SurveyScreen.-narrow.-machine #survey-left { display: none; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "evidence", "evidence", id="survey.evidence",
+                tooltip="to the evidence of the finding under the cursor, and back"),
+        Binding("m", "machine", "machine", id="survey.machine",
+                tooltip="to the machine's facts, and back to the findings"),
+    ]  # fmt: skip
 
     def compose(self) -> ComposeResult:
-        self._reports = TextView(id="survey-reports")
+        self._survey: Survey | None = None
+        self._machine: System | None = None
+        self._findings = TextView(id="survey-findings")
+        self._evidence = TextView(wrapped=True, id="survey-evidence")
+        self._evidence.wrap_indent = EVIDENCE_INDENT
         self._system = TextView(id="survey-system")
         self._load = TextView(id="survey-load")
         self._settings = TextView(id="survey-settings")
         self._dump = TextView(id="survey-dump")
-        self._machine: System | None = None
-        with Horizontal():
+        self._findings_pane = Pane("Findings", id="findings-pane")
+        with Horizontal(id="survey-columns"):
             with Vertical(id="survey-left"):
-                with Pane("System"):
-                    yield self._system
-                with Pane("Reports in the log"):
-                    yield self._reports
+                with self._findings_pane:
+                    yield self._findings
+                with Pane("Evidence", id="evidence-pane", subtitle="y copies the command"):
+                    yield self._evidence
             with Vertical(id="survey-right"):
+                with Pane("System", classes="fit", id="system-pane"):
+                    yield self._system
                 with Pane("Load", classes="fit"):
                     yield self._load
                 with Pane("How this kernel was set"):
@@ -56,20 +80,78 @@ class SurveyScreen(DashboardScreen):
                     yield self._dump
 
     def on_mount(self) -> None:
-        """Ask for the machine, its log and its debug info."""
-        self.ask(SystemQuery(), self._show, into=self._system, what="reading the machine")
-        self.ask(LogQuery(), self._show_log, into=self._reports, what="reading the log")
+        """Ask for the machine first, which is quick, then for what is wrong with it."""
+        self.ask(SystemQuery(), self._show_machine, into=self._system, what="reading the machine")
+        self.ask(
+            SurveyQuery(), self._show, into=self._findings, what="looking for what is wrong",
+            parts=True,
+        )  # fmt: skip
+
+    def on_resize(self) -> None:
+        """Findings alone where there is no room for both columns."""
+        self.set_class(self.size.width < NARROW, "-narrow")
+
+    def focus_first(self) -> None:
+        """The findings."""
+        self._findings.focus(scroll_visible=False)
+
+    # What is shown.
 
     def query_in_focus(self) -> Query[Any] | None:
         """The Query of the pane that has the focus."""
         focused = self.screen.focused
-        if focused is self._reports:
-            return LogQuery()
         if focused is self._dump:
             return DebugInfoQuery()
-        return SystemQuery()
+        return SurveyQuery() if focused in (self._findings, self._evidence) else SystemQuery()
 
-    def _show(self, system: System) -> None:
+    def equivalent(self) -> Equivalent | None:
+        """On findings and evidence: the command that shows this very fact."""
+        finding = self._finding
+        if finding is not None and self.screen.focused in (self._findings, self._evidence):
+            at = self._evidence.cursor if self._evidence.has_focus else 0
+            evidence = evidence_at(finding, at)
+            if evidence is not None and evidence.crash:
+                return Equivalent(evidence.crash, evidence.drgn)
+        return super().equivalent()
+
+    @property
+    def _finding(self) -> Finding | None:
+        """The finding under the cursor."""
+        if self._survey is None or self._findings.state is not None:
+            return None
+        item = self._findings.item
+        findings = self._survey.findings
+        return findings[item] if item < len(findings) else None
+
+    def _show(self, survey: Survey) -> None:
+        self._survey = survey
+        lines, items = finding_lines(survey)
+        keep = self._findings.state is None and self._findings.has_focus
+        self._findings.show_lines(
+            lines, items=items, keep_place=keep, empty=Empty("looking for what is wrong")
+        )
+        self._findings_pane.show_title(summary(survey))
+        self._show_evidence()
+
+    def _show_evidence(self) -> None:
+        finding = self._finding
+        if finding is None:
+            self._evidence.show_state(Empty("no finding", "a healthy machine has none"))
+        else:
+            self._evidence.show_lines(evidence_lines(finding))
+        self.equivalent_changed()
+
+    @on(LineView.CursorMoved)
+    def _moved(self, message: LineView.CursorMoved) -> None:
+        if message.view is self._findings:
+            self._show_evidence()
+            count = len(self._survey.findings) if self._survey else 0
+            at = f"{min(self._findings.item + 1, count)}/{count}" if count else ""
+            self._findings_pane.show_subtitle(at)
+        elif message.view is self._evidence:
+            self.equivalent_changed()
+
+    def _show_machine(self, system: System) -> None:
         self._machine = system
         self._system.show_lines(system_lines(system))
         self._load.show_lines(load_lines(system), empty=Empty("the load cannot be read"))
@@ -80,11 +162,38 @@ class SurveyScreen(DashboardScreen):
 
     def _show_dump(self, debug_info: DebugInfoReport) -> None:
         identity = self.dashboard.identity
-        assert identity is not None
-        assert self._machine is not None
-        self._dump.show_lines(dump_lines(identity, self._machine, debug_info))
+        if identity is not None and self._machine is not None:
+            self._dump.show_lines(dump_lines(identity, self._machine, debug_info))
 
-    def _show_log(self, log: Log) -> None:
-        self._reports.show_lines(
-            reports_lines(log), empty=Empty("the kernel reported nothing wrong")
-        )
+    # Keys.
+
+    def action_evidence(self) -> None:
+        """To the evidence, or back to the findings."""
+        to = self._findings if self._evidence.has_focus else self._evidence
+        to.focus(scroll_visible=False)
+
+    def action_machine(self) -> None:
+        """To the machine's facts, or back to the findings."""
+        if self._system.has_focus:
+            self.remove_class("-machine")
+            self._findings.focus(scroll_visible=False)
+        else:
+            self.add_class("-machine")
+            self._system.focus(scroll_visible=False)
+
+    @on(LineView.Chosen)
+    def _open_finding(self, message: LineView.Chosen) -> None:
+        finding = self._finding
+        if message.view is self._findings and finding is not None:
+            place = first_place(finding)
+            if place is not None:
+                self.dashboard.open_link(place)
+
+    def place(self) -> object:
+        """The line of the findings under the cursor."""
+        return self._findings.cursor
+
+    def go_to(self, place: object) -> None:
+        """Back to a finding."""
+        if isinstance(place, int):
+            self._findings.move_to(place)

@@ -197,6 +197,8 @@ class LineView(Widget, can_focus=True):
         """Bring the cursor into view. Returns whether that moved the view."""
         before = self._top
         page = self._page()
+        if not self.line_count():
+            return False
         if self.wrapped:
             self._scroll_to_cursor_wrapped()
         else:

@@ -193,3 +193,13 @@ async def test_the_text_is_copied_whole_without_the_ellipsis() -> None:
     app = Stage(view)
     async with app.run_test(size=(20, 5)):
         assert view.as_text() == "0123456789" * 4 + "\nb\n"
+
+
+async def test_a_folded_text_without_lines_is_empty() -> None:
+    view = TextView(wrapped=True)
+    app = Stage(view)
+    async with app.run_test(size=(40, 5)) as pilot:
+        await pilot.resize_terminal(60, 8)
+        view.show_lines([])
+        await pilot.pause()
+        assert "".join(screen_lines(app)).strip() == ""

@@ -1,0 +1,118 @@
+"""Findings and their evidence as lines."""
+
+from kscope.model.survey import Evidence, Finding, Severity, Survey
+from kscope.screens.links import AddressLink, CpuLink, Link, LockLink, LogLink, TaskLink
+from kscope.widgets.line import Line, line
+from kscope.widgets.text_view import link
+
+_LETTERS: dict[Severity, tuple[str, str]] = {
+    "critical": ("C", "critical"),
+    "warning": ("W", "warning"),
+    "info": ("I", "dim"),
+}
+_LABEL_CELLS = 22
+EVIDENCE_INDENT = _LABEL_CELLS + 1
+"""Where an evidence's text begins, and goes on when it is folded."""
+
+
+def summary(survey: Survey) -> Line:
+    """The pane's title: how many findings of each severity."""
+    counts = [
+        (sum(f.severity == severity for f in survey.findings), word, role)
+        for severity, word, role in (
+            ("critical", "critical", "critical"),
+            ("warning", "warnings", "warning"),
+            ("info", "notes", "dim"),
+        )
+    ]
+    parts: list[Line] = [line((f"{n} {word}", role)) for n, word, role in counts if n]
+    spans = line("Findings")
+    for position, part in enumerate(parts):
+        spans = line(spans, ("  " if position == 0 else " · ", "dim"), part)
+    return spans
+
+
+def finding_lines(survey: Survey) -> tuple[list[Line], list[int]]:
+    """Two lines a finding, then what the rules did; and where each finding begins."""
+    lines: list[Line] = []
+    items: list[int] = []
+    for finding in survey.findings:
+        letter, role = _LETTERS[finding.severity]
+        items.append(len(lines))
+        title_role = f"{role} strong" if finding.severity == "critical" and not lines else "strong"
+        lines.append(line((letter, f"{role} strong"), "  ", (finding.title, title_role)))
+        lines.append(line("   ", (_first_sentence(finding.explanation), "dim")))
+    items.append(len(lines))
+    lines += _rule_lines(survey)
+    return lines, items
+
+
+def _rule_lines(survey: Survey) -> list[Line]:
+    lines: list[Line] = []
+    quiet = [report for report in survey.rules if report.outcome == "nothing"]
+    if quiet:
+        about = ", ".join(report.about for report in quiet)
+        lines.append(line(("·  ", "dim"), (f"{len(quiet)} rules found nothing: {about}", "dim")))
+    waiting = sum(report.outcome == "waiting" for report in survey.rules)
+    if waiting:
+        lines.append(line(("…  ", "accent"), (f"{waiting} rules still to run", "dim")))
+    for report in survey.rules:
+        if report.outcome in ("not run", "failed", "out of time"):
+            role = "dim" if report.outcome == "not run" else "warning"
+            lines.append(
+                line((f"{'·' if role == 'dim' else '!'}  ", role), (report.about, "dim"),
+                     (f" {report.outcome}: ", role), (report.why, "dim"))
+            )  # fmt: skip
+    return lines
+
+
+def _first_sentence(text: str) -> str:
+    head, stop, _ = text.partition(". ")
+    return head + stop.strip()
+
+
+def evidence_lines(finding: Finding) -> list[Line]:
+    """The evidence a line each, in the order of ``Finding.evidence``; then all else."""
+    lines: list[Line] = [
+        line((_label(evidence.label), "dim"), evidence.text.replace("\n", " ⏎ "))
+        for evidence in finding.evidence
+    ]
+    places = list(_places(finding))
+    if places:
+        lines.append(line((_label("see"), "dim"), *_joined(places)))
+    if finding.disproof:
+        lines.append(line((_label("disproved if"), "dim"), finding.disproof))
+    lines.append(line(finding.explanation))
+    return lines
+
+
+def _label(label: str) -> str:
+    return f"{label:<{_LABEL_CELLS}} "
+
+
+def _joined(places: list[tuple[str, Link]]) -> list[Line]:
+    spans: list[Line] = []
+    for position, (text, target) in enumerate(places):
+        spans.append(line(("  " if position else "", ""), link(text, target)))
+    return spans
+
+
+def _places(finding: Finding) -> list[tuple[str, Link]]:
+    places: list[tuple[str, Link]] = []
+    places += [(f"lock {address}", LockLink(address)) for address in finding.locks]
+    places += [(f"task {pid}", TaskLink(pid)) for pid in finding.tasks]
+    places += [(f"CPU {cpu}", CpuLink(cpu)) for cpu in finding.cpus]
+    places += [(str(address), AddressLink(address)) for address in finding.addresses]
+    places += [(f"log line {seq}", LogLink(seq)) for seq in finding.records]
+    return places
+
+
+def first_place(finding: Finding) -> Link | None:
+    """Where a finding is seen best."""
+    places = _places(finding)
+    return places[0][1] if places else None
+
+
+def evidence_at(finding: Finding, index: int) -> Evidence | None:
+    """The evidence on line ``index`` of ``evidence_lines``."""
+    return finding.evidence[index] if 0 <= index < len(finding.evidence) else None
