@@ -1,5 +1,5 @@
 # Each target makes the virtual environment it needs; nothing but Python 3.11+ and make is needed.
-PYTHON ?= $(firstword $(foreach v,3.13 3.12 3.11 3.14,$(shell command -v python$(v))) $(shell command -v python3))
+PYTHON ?= python3
 RUN := .venv/run
 TEST := .venv/test
 
