@@ -23,7 +23,7 @@ from tests.target.btf.programs import SERIES, with_btf, with_dwarf
 
 pytestmark = pytest.mark.lab
 
-DUMP = "demo"
+DUMP = "hung-task"
 
 COMMANDS = """
     sys | sys config | set | set PID | log | log -T | log -t | help ps
