@@ -47,7 +47,7 @@ def build(wanted: Sequence[str], series: Sequence[str]) -> None:
         f"{kernel.series} {each.name}": partial(build_scenario, each, kernel)
         for each in SCENARIOS
         for kernel in kernels
-        if each.name in sources and kernel.series in series
+        if each.name in sources and kernel.series in series and kernel.series in each.series
     }
     failures = run_all(guests)
     failures |= run_all(

@@ -1,18 +1,18 @@
 """Runs one guest and takes its dump."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.lab import kdump
 from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, say
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
 from tests.lab.kernel import Kernel
-from tests.lab.manifest import make_manifest
-from tests.lab.qemu import Fact, Guest
+from tests.lab.manifest import make_manifest, write_manifest
+from tests.lab.qemu import Guest, read_facts
 from tests.lab.scenarios import Scenario, scenario
 
 # Generous: a busy machine makes a guest slow, and QEMU under TCG is slow as it is.
@@ -22,10 +22,7 @@ CAPTURE_SECONDS = 400
 
 def scenario_key(scenario: Scenario, kernel: Kernel) -> str:
     """Changes when the dump would: with the kernel, the guest's sources or the scenario."""
-    manifest_source = Path(__file__).with_name("manifest.py")
-    return hash_of(
-        [kernel.release, sources_hash(), repr(scenario), scenario.script, manifest_source]
-    )
+    return hash_of([kernel.release, sources_hash(), scenario.script, scenario.machine()])
 
 
 def build_scenario(scenario: Scenario, kernel: Kernel) -> None:
@@ -33,19 +30,29 @@ def build_scenario(scenario: Scenario, kernel: Kernel) -> None:
     key = scenario_key(scenario, kernel)
     final = cache_directory() / "dumps" / kernel.series / scenario.name
     with locked(final):
-        if is_built(final, key):
-            return
-        images = ensure_images(kernel)
-        say(f"{kernel.series} {scenario.name}: booting")
-        with making(final) as new:
-            with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
-                facts = _run_guest(scenario, kernel, images, Path(work), new)
-                shutil.copy(Path(work) / "console.log", new / "console.log")
-            manifest = make_manifest(scenario, kernel, facts) | {"key": key}
-            (new / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-            shutil.copy(images.module, new / "storlab.ko")
-    size = (final / "vmcore").stat().st_size
-    say(f"{kernel.series} {scenario.name}: done, {size >> 20} MiB")
+        if not is_built(final, key):
+            say(f"{kernel.series} {scenario.name}: booting")
+            with making(final) as new:
+                _take_dump(scenario, kernel, new)
+                write_manifest(new, key, _manifest(scenario, kernel, new))
+            size = (final / "vmcore").stat().st_size
+            say(f"{kernel.series} {scenario.name}: done, {size >> 20} MiB")
+        else:
+            # What the lab says of the same facts may have become more.
+            write_manifest(final, key, _manifest(scenario, kernel, final))
+
+
+def _manifest(scenario: Scenario, kernel: Kernel, dump: Path) -> dict[str, Any]:
+    return make_manifest(scenario, kernel, read_facts(dump / "facts.jsonl"))
+
+
+def _take_dump(scenario: Scenario, kernel: Kernel, new: Path) -> None:
+    images = ensure_images(kernel)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
+        _run_guest(scenario, kernel, images, Path(work), new)
+        for name in ("console.log", "facts.jsonl"):
+            shutil.copy(Path(work) / name, new / name)
+    shutil.copy(images.module, new / "storlab.ko")
 
 
 @contextmanager
@@ -79,7 +86,7 @@ def _start_guest(
 
 def _run_guest(
     scenario: Scenario, kernel: Kernel, images: GuestImages, work: Path, new: Path
-) -> list[Fact]:
+) -> None:
     disks = []
     if scenario.capture == "kdump":
         options = scenario.makedumpfile_options
@@ -94,7 +101,6 @@ def _run_guest(
             guest.wait_for_power_off(CAPTURE_SECONDS)
         else:
             guest.dump(work / "memory", scenario.qmp_format)
-        facts = guest.facts()
     if scenario.capture == "kdump":
         kdump.take_dump_from(disks[0], new)
     elif scenario.makedumpfile_options:
@@ -102,4 +108,3 @@ def _run_guest(
         kdump.makedumpfile(scenario.makedumpfile_options, work / "memory", new / "vmcore")
     else:
         kdump.copy_sparse(work / "memory", new / "vmcore")
-    return facts

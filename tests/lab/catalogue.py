@@ -66,7 +66,7 @@ class LabDump:
 def names(series: str) -> list[str]:
     """All that can be built for that kernel, built or not."""
     variants = [variant.name for variant in VARIANTS if variant.series == series]
-    return [scenario.name for scenario in SCENARIOS] + variants
+    return [scenario.name for scenario in SCENARIOS if series in scenario.series] + variants
 
 
 def find(name: str, series: str = "6.1") -> LabDump:

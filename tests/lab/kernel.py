@@ -74,17 +74,26 @@ def ensure_kernel(series: str) -> Kernel:
 
 def _newest_kernel(series: str) -> Kernel:
     packages.ensure_lists()
-    failures = []
+    kernel = _try_releases(series)
+    if kernel is None:
+        # Security updates replace kernels every few weeks, and the lists may be older than that.
+        packages.update_lists()
+        kernel = _try_releases(series)
+    if kernel is None:
+        raise LabError(
+            f"no {series} cloud kernel could be downloaded with its debug symbols and headers; "
+            "Debian 12 with its security updates has them"
+        )
+    return kernel
+
+
+def _try_releases(series: str) -> Kernel | None:
     for release in packages.kernel_releases(series)[:4]:
         try:
             return _make(series, release)
         except LabError as error:
             say(f"{release} cannot be had: {error}")
-            failures.append(release)
-    raise LabError(
-        f"no {series} cloud kernel could be downloaded with its debug symbols and headers "
-        f"(tried {', '.join(failures) or 'none: Debian 12 with security updates has them'})"
-    )
+    return None
 
 
 def _make(series: str, release: str) -> Kernel:

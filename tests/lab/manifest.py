@@ -4,6 +4,8 @@ Nothing in it comes from looking into the dump.
 """
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 from tests.lab.cache import LabError
@@ -25,6 +27,38 @@ WAITING = {"completion": "completion", "event": "wait_queue", "flush-work": "wor
 SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader"}
 # For these the kernel records no owner, or no certain one.
 OWNER_UNKNOWN = {"semaphore", "spinlock"}
+
+
+# What guest/module/objects.c puts into its objects: the `number` of each struct storlab_item in
+# order, or by index. A list that is corrupted has what comes before it goes wrong.
+_ALL = list(range(10))
+_INDEXES = (0, 5, 63, 64, 1000, 65536, 1 << 40)
+CONTENTS: dict[str, Any] = {
+    "storlab_list": _ALL,
+    "storlab_empty_list": [],
+    "storlab_looping_list": {"numbers": [0, 1, 2, 3, 4, 5, 6], "then_again": 2},
+    "storlab_poisoned_list": {"numbers": [0, 1, 2, 3, 4], "then": "0xdead000000000100"},
+    "storlab_hash_chain": _ALL,
+    "storlab_lockless_list": _ALL,
+    "storlab_priority_list": _ALL,
+    "storlab_tree": _ALL,
+    "storlab_chain": _ALL,
+    "storlab_array": _ALL,
+    "storlab_xarray": {str(index): number for number, index in enumerate(_INDEXES)},
+    "storlab_maple_tree": {str(index): number for number, index in enumerate(_INDEXES)},
+    "storlab_idr": {str(3 * number): number for number in range(len(_INDEXES))},
+    "storlab_per_cpu": "1000 + CPU",
+}
+
+
+def write_manifest(dump: Path, key: str, manifest: dict[str, Any]) -> None:
+    """Beside the dump, with the key that says of what sources it is; untouched if the same."""
+    file = dump / "manifest.json"
+    text = json.dumps(manifest | {"key": key}, indent=1) + "\n"
+    if not file.exists() or file.read_text() != text:
+        new = file.with_suffix(".new")
+        new.write_text(text)
+        new.rename(file)
 
 
 def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict[str, Any]:
@@ -55,7 +89,11 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
             if task.get("spins")
         ],
         "objects": {
-            fact["name"]: {"kind": fact["kind"], "address": fact["address"]}
+            fact["name"]: {
+                "kind": fact["kind"],
+                "address": fact["address"],
+                "contents": CONTENTS.get(fact["name"]),
+            }
             for fact in facts
             if fact["fact"] == "object"
         },

@@ -68,11 +68,14 @@ def ensure_tools() -> None:
 def ensure_lists() -> None:
     """Fetch the package lists if they are not there, as in a fresh container."""
     _require_debian()
-    if _package_names("linux-headers-cloud-amd64"):
-        return
-    say("apt-get update")
+    if not _package_names("linux-headers-cloud-amd64"):
+        update_lists()
+
+
+def update_lists() -> None:
     if os.geteuid() != 0:
-        raise LabError("no package lists; run as root: apt-get update")
+        raise LabError("package lists missing or too old; run as root: apt-get update")
+    say("apt-get update")
     run(["apt-get", *PATIENCE, "update"])
 
 

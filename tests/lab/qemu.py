@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,14 @@ from typing import Any
 from tests.lab.cache import LabError
 
 Fact = dict[str, Any]
+
+
+def read_facts(file: Path) -> list[Fact]:
+    """The complete lines of it: the guest may be writing the last one."""
+    if not file.exists():
+        return []
+    lines = file.read_bytes().split(b"\n")[:-1]
+    return [json.loads(line) for line in lines if line.strip()]
 
 
 class Guest:
@@ -76,10 +84,7 @@ class Guest:
 
     def facts(self) -> list[Fact]:
         """What the guest has told so far."""
-        if not self._facts.exists():
-            return []
-        lines = self._facts.read_bytes().split(b"\n")[:-1]
-        facts: list[Fact] = [json.loads(line) for line in lines if line.strip()]
+        facts = read_facts(self._facts)
         for fact in facts:
             if fact["fact"] == "failed":
                 raise LabError(f"in the guest: {fact['what']}")
@@ -91,7 +96,7 @@ class Guest:
     def wait_for_power_off(self, timeout: float) -> None:
         self._wait(lambda: self._process.poll() is not None, "power off", timeout)
 
-    def _wait(self, happened: Any, what: str, timeout: float) -> None:
+    def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not happened():
             if self._process.poll() is not None and not happened():

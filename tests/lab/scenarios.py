@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.lab.cache import GUEST_SOURCES
+from tests.lab.kernel import SERIES
 
 # What kdump-tools uses: zlib, and leave out all that is zero, cache, user or free.
 KDUMP_OPTIONS = "-c -d 31"
@@ -18,19 +19,14 @@ class Scenario:
     name: str
     panic_kind: str
     """As in kscope's survey: "none" for a guest that did not panic."""
+
     capture: Literal["kdump", "qmp"]
     """By the guest's own crash kernel, or from outside by QEMU."""
     script_name: str = ""
     """In guest/scenarios, without .sh; that of the scenario's name when empty."""
-    panic_comm: str | None = None
-    """The task that ran on the CPU that panicked, if it is one of the lab's own."""
-    culprits: tuple[str, ...] = ()
-    """The tasks that are to blame, by comm."""
-    cycles: int = 0
-    """Rings of tasks that wait for each other's lock: checked against what the guest told."""
     memory_mib: int = 512
     cpus: str = "4"
-    possible_cpus: int = 4
+    """As for QEMU's -smp."""
     settings: str = ""
     """More for the kernel's command line."""
     makedumpfile_options: str = KDUMP_OPTIONS
@@ -40,12 +36,38 @@ class Scenario:
     """A second disk, with an empty ext4 on it."""
     nmi: bool = False
     """Inject an NMI once the guest says that it is ready."""
+
+    series: tuple[str, ...] = SERIES
+    """The kernels that it is made on."""
+
+    panic_comm: str | None = None
+    """The task that ran on the CPU that panicked, if it is one of the lab's own."""
+    culprits: tuple[str, ...] = ()
+    """The tasks that are to blame, by comm."""
+    cycles: int = 0
+    """Rings of tasks that wait for each other's lock: checked against what the guest told."""
+    possible_cpus: int = 4
     true: dict[str, Any] = field(default_factory=dict)
     """More for the manifest."""
 
     @property
     def script(self) -> Path:
         return GUEST_SOURCES / "scenarios" / f"{self.script_name or self.name}.sh"
+
+    def machine(self) -> str:
+        """All that makes the dump what it is, as text: not what is only said of it."""
+        return repr(
+            (
+                self.capture,
+                self.memory_mib,
+                self.cpus,
+                self.settings,
+                self.makedumpfile_options,
+                self.qmp_format,
+                self.data_disk,
+                self.nmi,
+            )
+        )
 
 
 def _oops(kind: str) -> Scenario:
@@ -61,6 +83,7 @@ SCENARIOS = (
         "kdump",
         culprits=("logrotated", "backupd"),
         cycles=1,
+        series=("6.1",),
         # Pages are stored uncompressed, since the whole file is compressed with xz afterwards.
         makedumpfile_options="-d 31",
         data_disk=True,
@@ -99,6 +122,7 @@ SCENARIOS = (
         panic_comm="crasher",
         culprits=("crasher",),
         makedumpfile_options="-E -d 31",
+        series=("6.1",),
     ),
     Scenario(
         "offline-cpu",
@@ -126,6 +150,7 @@ SCENARIOS = (
         memory_mib=256,
         makedumpfile_options="",
         qmp_format="kdump-zlib",
+        series=("6.1",),
     ),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 from tests.lab import debian13
 from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, run, say
 from tests.lab.kdump import copy_sparse, makedumpfile, move_program_headers
+from tests.lab.manifest import write_manifest
 from tests.lab.snappy import zlib_to_snappy
 
 
@@ -103,7 +104,7 @@ VARIANTS = (
 
 def variant_key(variant: Variant, source_key: str) -> str:
     code = [Path(__file__), Path(__file__).with_name("snappy.py")]
-    return hash_of([source_key, variant.name, repr(variant.true), *code])
+    return hash_of([source_key, variant.name, *code])
 
 
 def build_variant(variant: Variant) -> None:
@@ -112,15 +113,15 @@ def build_variant(variant: Variant) -> None:
     source = dumps / variant.source
     manifest = json.loads((source / "manifest.json").read_text())
     final = dumps / variant.name
+    key = variant_key(variant, manifest["key"])
+    manifest |= {**variant.true, "name": variant.name, "made_from": variant.source}
     with locked(final):
-        key = variant_key(variant, manifest["key"])
         if is_built(final, key):
+            write_manifest(final, key, manifest)
             return
         with making(final) as new:
             variant.make(source / "vmcore", new / "vmcore")
-            manifest |= {**variant.true, "name": variant.name, "made_from": variant.source}
-            manifest["key"] = key
-            (new / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+            write_manifest(new, key, manifest)
             for name in ("storlab.ko", "vmcore-dmesg.txt"):
                 if (source / name).exists():
                     os.link(source / name, new / name)
