@@ -72,7 +72,8 @@ def _show(arguments: list[str]) -> int:
         print(f"usage: kscope show VIEW VMCORE [options]\n\nviews: {known}", file=stream)
         return 0 if arguments else 2
     try:
-        view, parser = headless.show_parser(arguments[0])
+        elsewhere = any(each == "--live" or each.startswith("--qemu") for each in arguments)
+        view, parser = headless.show_parser(arguments[0], path=not elsewhere)
     except LookupError:
         print(
             f"kscope: there is no view {arguments[0]}; there are: {' '.join(views.names())}",

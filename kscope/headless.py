@@ -20,19 +20,23 @@ if typing.TYPE_CHECKING:
 def add_query_options(parser: argparse.ArgumentParser, query_type: type[Query[Any]]) -> None:
     """Turn a Query's fields into options: ``sort: str`` becomes ``--sort SORT``.
 
-    A field that has no default is a positional argument.
+    A field that has no default is a positional argument, and one that is marked
+    ``extra={"positional": True}`` one that may be left out.
     """
     hints = typing.get_type_hints(query_type, include_extras=True)
     for field in msgspec.structs.fields(query_type):
         hint = hints[field.name]
-        described = ""
+        described, positional = "", False
         if typing.get_origin(hint) is typing.Annotated:
             for extra in typing.get_args(hint)[1:]:
                 if isinstance(extra, msgspec.Meta):
                     described = extra.description or ""
+                    positional = bool((extra.extra or {}).get("positional"))
         option = "--" + field.name.replace("_", "-")
         if field.required:
             parser.add_argument(field.name, help=described)
+        elif positional:
+            parser.add_argument(field.name, nargs="?", default=field.default, help=described)
         elif field.default is False:
             parser.add_argument(option, action="store_true", help=described)
         else:
@@ -85,24 +89,29 @@ def _show_progress(progress: Progress) -> None:
     print(f"\r\033[K{progress.what}{share}\r", end="", file=sys.stderr, flush=True)
 
 
-def show_parser(name: str) -> tuple[View, argparse.ArgumentParser]:
+def show_parser(name: str, *, path: bool = True) -> tuple[View, argparse.ArgumentParser]:
     """The view called ``name`` and the parser of its options.
 
+    :param path: whether the first argument is the VMCORE; with ``--live`` and ``--qemu`` there is
+        none.
     :raises LookupError: if there is no such view.
     """
     view = views.find(name)
     parser = argparse.ArgumentParser(prog=f"kscope show {name}", description=view.__doc__)
-    add_target_options(parser)
+    add_target_options(parser, path=path)
     add_query_options(parser, view.QUERY)
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     return view, parser
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
+def add_target_options(parser: argparse.ArgumentParser, *, path: bool = True) -> None:
     """The options that say what to open and how."""
-    parser.add_argument(
-        "vmcore", nargs="?", default="", help="a vmcore, a directory with one, or demo"
-    )
+    if path:
+        parser.add_argument(
+            "vmcore", nargs="?", default="", help="a vmcore, a directory with one, or demo"
+        )
+    else:
+        parser.set_defaults(vmcore="")
     parser.add_argument("-s", "--vmlinux", default="", help="the kernel's vmlinux with debug info")
     parser.add_argument("--live", action="store_true", help="the running kernel")
     parser.add_argument("--qemu", default="", metavar="SOCKET", help="a QEMU guest, by QMP socket")
