@@ -209,7 +209,7 @@ DIFFERENCES: dict[str, tuple[str, Normalise]] = {
     ),
     "bt -V": ("BTF has no local variables", only_frames),
     "bt -FF": (
-        "kallsyms has no symbols of string constants, and none of 64 KiB and more has a size",
+        "kallsyms has no symbols of string constants",
         frames_with_unnamed_words,
     ),
     "sym -l": ("kallsyms leaves out constants and itself", kernel_symbols),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from drgn import Program
+from drgn import Program, sizeof
 from drgn.helpers.linux.module import for_each_module
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.printk import get_dmesg
@@ -102,6 +102,15 @@ def test_symbols_of_modules_are_found_by_address_and_by_name(series: str) -> Non
     assert prog.symbol(symbol.address).name == "virtblk_fops"
     (module,) = (m for m in prog.modules() if m.name == "virtio_blk")
     assert any(start <= symbol.address < end for start, end in module.address_ranges or ())
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["rcu_state", "__log_buf", "cpu_bit_bitmap", "hstates"])
+def test_large_variables_are_found_by_an_address_inside(series: str, name: str) -> None:
+    prog = with_btf(series)
+    end = prog[name].address_ + sizeof(prog[name])
+    assert [symbol.name for symbol in prog.symbols(end - 8)] == [name]
+    assert name not in [symbol.name for symbol in prog.symbols(end)]
 
 
 @pytest.mark.parametrize("series", SERIES)

@@ -66,12 +66,6 @@ def _write_unqualified(drgn_type: Type) -> str:
     return str(drgn_type.name)
 
 
-def array_length(expression: str) -> int | None:
-    """The outermost length, if the notation is that of an array of known length."""
-    match = re.match(r"\[(\d+)\]", expression)
-    return int(match[1]) if match else None
-
-
 class Reader:
     """Reads the notation into the types of one program."""
 

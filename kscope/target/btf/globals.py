@@ -123,6 +123,11 @@ class GlobalTypes:
             fallback = fallback or self._fit(drgn_type, room)
         return (fallback, symbol.address) if fallback else None
 
+    def size(self, name: str) -> int | None:
+        """Size of a variable by its type, if both are known."""
+        found = self.find(name)
+        return sizeof(found[0]) if found and found[0].is_complete() else None
+
     def _read(self, expression: str) -> Type | None:
         if expression == "-":
             return None

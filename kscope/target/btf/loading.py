@@ -63,6 +63,7 @@ def load(prog: Program) -> BtfDebugInfo:
     modules = KernelModules(prog, symbols)
     types = TypeFinder(prog, btf, modules)
     objects = ObjectFinder(prog, types, modules, symbols, release)
+    symbols.size_of = objects.globals.size
     prog.register_symbol_finder(FINDER, modules.find_symbols, enable_index=0)
     prog.register_type_finder(FINDER, types, enable_index=-1)
     prog.register_object_finder(FINDER, objects, enable_index=-1)

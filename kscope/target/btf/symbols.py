@@ -8,7 +8,9 @@ searched for by `kscope.target.btf.kallsyms`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from drgn import Program, Symbol, SymbolIndex
 from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
@@ -17,6 +19,8 @@ from kscope.target.btf import kallsyms
 from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
 
 _NEEDED = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index")
+
+_DRGN_MAX_SYMBOL_LENGTH = 0x10000
 
 
 class KernelSymbols:
@@ -30,6 +34,8 @@ class KernelSymbols:
         start, end = self.unique_address("_text"), self.unique_address("_end")
         self.range = range(0) if start is None or end is None else range(start, end)
         """Where vmlinux lies."""
+        self.size_of: Callable[[str], int | None] = lambda _name: None
+        """Size of a variable by its type, as soon as types are known."""
 
     def find(
         self, prog: Program, name: str | None, address: int | None, one: bool
@@ -43,7 +49,29 @@ class KernelSymbols:
         if address is not None and address not in self.range:
             return []
         found: Sequence[Symbol] = self.index(prog, name, address, one)
+        if not found and address is not None:
+            found = self._large(prog, name, address, one)
         return found
+
+    @cached_property
+    def _large(self) -> SymbolIndex:
+        """Variables of 64 KiB and more, such as ``rcu_state``.
+
+        kallsyms has no sizes: drgn takes the distance to the next symbol, but not one as large,
+        which is mostly a section without symbols.
+        """
+        symbols = [symbol for symbol in self.index(None, None, None, False) if not symbol.size]
+        addresses = sorted(symbol.address for symbol in self.index(None, None, None, False))
+        found = []
+        for symbol in symbols:
+            following = bisect_right(addresses, symbol.address)
+            if symbol.address not in self.range or following == len(addresses):
+                continue
+            room = addresses[following] - symbol.address
+            size = self.size_of(symbol.name) if room >= _DRGN_MAX_SYMBOL_LENGTH else None
+            if size and size <= room:
+                found.append(Symbol(symbol.name, symbol.address, size, symbol.binding, symbol.kind))
+        return SymbolIndex(found)
 
     def unique(self, name: str) -> Symbol | None:
         """The symbol of a name, or None if there is none or several are called so."""
