@@ -4,7 +4,6 @@ Whoever sleeps in the kernel has put a small structure on its own stack that say
 it one needs the words of the stack, and to know whose frame each lies in.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from dataclasses import dataclass
 from drgn import Object, Program
 
 from kscope.kernel.reading import READ_ERRORS
-
-_CLONE = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b.*")
-"""What compilers append to the names of functions that they have cloned or split."""
+from kscope.kernel.telling import function_name
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,6 @@ class Stack:
         for index, value in enumerate(self.words):
             if value == word:
                 yield self.start + 8 * index
-
-
-def function_name(symbol: str) -> str:
-    """A symbol's name without the compiler's suffixes."""
-    return _CLONE.sub("", symbol)
 
 
 def sleeping_stack(program: Program, task: Object) -> Stack:

@@ -15,9 +15,9 @@ from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_curr, idle_task
 
-from kscope.kernel.blocked_stack import function_name
 from kscope.kernel.lock_names import lock_name
 from kscope.kernel.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.telling import function_name
 from kscope.model.base import Address
 from kscope.model.locks import Lock, Spinner, Waiter
 from kscope.model.text import printable

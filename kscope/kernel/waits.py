@@ -18,8 +18,9 @@ from drgn import Object, Program, Type, cast, container_of, offsetof
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
-from kscope.kernel.blocked_stack import Frame, Stack, function_name
+from kscope.kernel.blocked_stack import Frame, Stack
 from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.telling import function_name
 from kscope.model.locks import LockKind, Mode
 
 _LONGEST_QUEUE = 200_000

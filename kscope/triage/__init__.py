@@ -1,0 +1,1 @@
+"""Findings: the panic's kind, and everything else that is wrong, each with what proves it."""

@@ -1,0 +1,94 @@
+"""Facts in the form in which findings show them: the value, and how to see it with other tools."""
+
+from kscope.model.durations import in_words
+from kscope.model.locks import Blocked, Lock
+from kscope.model.survey import Evidence
+
+_STRUCTS = {
+    "mutex": ("mutex", "owner,wait_list"),
+    "rwsem": ("rw_semaphore", "count,owner,wait_list"),
+    "rt_mutex": ("rt_mutex_base", "owner,waiters"),
+    "semaphore": ("semaphore", "count,wait_list"),
+    "percpu_rwsem": ("percpu_rw_semaphore", "block,writer,waiters"),
+    "completion": ("completion", "done,wait"),
+    "wait_queue": ("wait_queue_head", "head"),
+    "swait_queue": ("swait_queue_head", "task_list"),
+    "work": ("work_struct", "data,entry,func"),
+    "spinlock": ("qspinlock", "val"),
+}
+
+
+def of_task(task: Blocked, label: str = "") -> Evidence:
+    """What a task does and since when, with its backtrace."""
+    since = in_words(task.since_last_arrival_ns)
+    return Evidence(
+        label=label or f"{task.comm} {task.pid}",
+        text=f"{task.state} for at most {since}, {task.doing}",
+        crash=f"bt {task.pid}",
+        drgn=f"print(prog.stack_trace({task.pid}))",
+    )
+
+
+def of_wait(task: Blocked) -> Evidence:
+    """How it is known for which lock a task waits."""
+    return Evidence(
+        label=f"wait of {task.pid}",
+        text=task.how,
+        crash=f"bt -f {task.pid}",
+        drgn=f"print(prog.stack_trace({task.pid}))",
+    )
+
+
+def of_lock(lock: Lock) -> Evidence:
+    """A lock, who owns it and how that is known."""
+    owner = f"{lock.owner_comm} {lock.owner}" if lock.owner is not None else "nobody known"
+    text = f"{lock.kind} {lock.address:x} {lock.name}".rstrip()
+    struct, members = _STRUCTS.get(lock.kind, ("", ""))
+    if struct:
+        crash = f"struct {struct}.{members} {lock.address:x}"
+        drgn = (
+            "from drgn import Object\n\n"
+            f'print(Object(prog, "struct {struct}", address={lock.address:#x}))'
+        )
+    else:
+        crash = f"rd {lock.address:x}"
+        drgn = f"print(hex(prog.read_u64({lock.address:#x})))"
+    return Evidence(
+        label=f"owner of {lock.name or format(lock.address, 'x')}",
+        text=f"{owner}: {lock.owner_note} ({text})",
+        crash=crash,
+        drgn=drgn,
+    )
+
+
+def of_variable(name: str, value: object, meaning: str = "") -> Evidence:
+    """A kernel variable and what its value means."""
+    return Evidence(
+        label=name,
+        text=f"{value}{': ' if meaning else ''}{meaning}",
+        crash=f"p {name}",
+        drgn=f'print(prog["{name}"])',
+    )
+
+
+def of_log(label: str, text: str) -> Evidence:
+    """A line of the log."""
+    return Evidence(
+        label=label,
+        text=text,
+        crash="log",
+        drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
+    )
+
+
+def of_cpu(cpu: int, text: str, label: str = "") -> Evidence:
+    """What a CPU does, with its backtrace."""
+    return Evidence(
+        label=label or f"CPU {cpu}",
+        text=text,
+        crash=f"bt -c {cpu}",
+        drgn=(
+            "from drgn.helpers.linux.sched import cpu_curr\n\n"
+            f"print(prog.stack_trace(cpu_curr(prog, {cpu})))"
+        ),
+    )

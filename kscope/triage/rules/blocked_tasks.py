@@ -1,0 +1,84 @@
+"""Tasks that are blocked for long and wait for no lock: I/O, memory, events, other tasks."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from kscope.model.durations import in_words
+from kscope.model.locks import Blocked, Category
+from kscope.model.survey import Evidence, Finding
+from kscope.triage.evidence import of_task
+from kscope.triage.facts import Facts
+from kscope.triage.rule import Rule
+from kscope.triage.signature import telling
+from kscope.triage.waiting import LONG_NS, severity_of, waited
+
+_MOST_SHOWN = 8
+
+_ADVICE: dict[Category, str] = {
+    "io": "Look at the requests in flight and their age, at the device and its driver's messages "
+    "in the log, at the server if the filesystem is a network's.",
+    "memory": "Look at how much memory is free and who has it; reclaim that makes no progress "
+    "looks like a hang.",
+    "completion": "Nobody is recorded who will wake them: find in the source who completes or "
+    "wakes what they wait for, and look at what that one does.",
+    "work": "Look at the worker that executes the item, and at its pool.",
+    "task": "Look at the one that they wait for.",
+    "unknown": "What they wait for could not be told: read the function that went to sleep.",
+    "lock": "",
+}
+
+
+def _check(facts: Facts) -> Iterator[Finding]:
+    explained = _in_chains(facts)
+    groups: dict[tuple[Category, str, tuple[str, ...]], list[Blocked]] = defaultdict(list)
+    for task in facts.locks.blocked:
+        if task.state != "UN" or task.killable or task.category in (None, "lock"):
+            continue
+        if task.pid in explained or (task.since_last_arrival_ns or 0) < LONG_NS:
+            continue
+        assert task.category is not None
+        groups[task.category, task.doing, task.functions].append(task)
+    for (category, doing, functions), tasks in groups.items():
+        yield _finding(facts, category, doing, functions, tasks)
+
+
+def _in_chains(facts: Facts) -> set[int]:
+    """Those that the findings about locks already tell of."""
+    found = {pid for ring in facts.locks.rings for pid in (*ring.pids, *ring.behind)}
+    for root in facts.locks.roots:
+        found.update(root.behind)
+        if root.pid is not None:
+            found.add(root.pid)
+    return found
+
+
+def _finding(
+    facts: Facts, category: Category, doing: str, functions: tuple[str, ...], tasks: list[Blocked]
+) -> Finding:
+    tasks.sort(key=lambda task: -(task.since_last_arrival_ns or 0))
+    longest = waited(tasks)
+    if len(tasks) == 1:
+        who = f"{tasks[0].comm} {tasks[0].pid} is blocked"
+    else:
+        who = f"{len(tasks)} tasks with the same stack are blocked"
+    stack = Evidence(
+        label="stack",
+        text=" <- ".join(telling(functions)) or " <- ".join(functions[:6]),
+        crash=f"bt {tasks[0].pid}",
+        drgn=f"print(prog.stack_trace({tasks[0].pid}))",
+    )
+    return Finding(
+        rule=RULE.name,
+        severity=severity_of(facts, longest),
+        title=f"{who} for up to {in_words(longest)}: {doing}",
+        explanation=f"{'It' if len(tasks) == 1 else 'Each'} {doing}. {_ADVICE[category]} The time "
+        "is since the task was last on a CPU, so at most this long.",
+        evidence=(*(of_task(task) for task in tasks[:_MOST_SHOWN]), stack),
+        tasks=tuple(task.pid for task in tasks),
+        locks=tuple(dict.fromkeys(task.lock for task in tasks if task.lock is not None)),
+        disproof="the tasks are runnable, or were on a CPU more recently",
+        rank=40,
+    )
+
+
+RULE = Rule("blocked-tasks", "tasks blocked for long", _check, seconds=20.0)

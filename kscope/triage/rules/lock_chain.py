@@ -1,0 +1,76 @@
+"""Queues behind a lock: whoever is at the end of each chain of waiting, and what it does."""
+
+from collections.abc import Iterator
+
+from kscope.model.durations import in_words
+from kscope.model.locks import Lock, Root
+from kscope.model.survey import Finding
+from kscope.triage.evidence import of_lock, of_task
+from kscope.triage.facts import Facts
+from kscope.triage.rule import Rule
+from kscope.triage.waiting import CHAIN_NS, severity_of, waited
+
+_MOST_SHOWN = 6
+
+
+def _check(facts: Facts) -> Iterator[Finding]:
+    for root in facts.locks.roots:
+        locks = [facts.lock_at[int(address)] for address in root.locks]
+        # A worker that others wait for is told of as stuck work.
+        if all(lock.kind == "work" for lock in locks):
+            continue
+        behind = [facts.blocked[pid] for pid in root.behind if pid in facts.blocked]
+        if waited(behind) >= CHAIN_NS:
+            yield _finding(facts, root, locks)
+
+
+def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
+    behind = [facts.blocked[pid] for pid in root.behind if pid in facts.blocked]
+    longest = waited(behind)
+    lock = locks[0]
+    called = f"{lock.kind} {lock.name or format(lock.address, 'x')}"
+    count = f"{len(behind)} task{'s' if len(behind) > 1 else ''}"
+    verb = "waits" if len(behind) == 1 else "wait"
+    owner = facts.blocked.get(root.pid) if root.pid is not None else None
+    if owner is None:
+        title = f"{count} {verb} for {called}, whose holder is not recorded"
+        explanation = f"{root.doing[:1].upper()}{root.doing[1:]}. "
+        if lock.possible_owners:
+            found = ", ".join(map(str, lock.possible_owners))
+            explanation += f"Its address is on the stacks of PID {found}: look at these first. "
+    elif not root.certain:
+        title = f"{count} {verb} behind the last known reader of {called}: {owner.comm} {owner.pid}"
+        explanation = (
+            f"{owner.comm} {owner.pid} was the last to take it for reading ({lock.owner_note}), "
+            f"and {owner.doing}. If it still has it, it is what everybody waits for; other readers "
+            "may be. "
+        )
+        if lock.possible_owners:
+            found = ", ".join(map(str, lock.possible_owners))
+            explanation += f"The lock's address is also on the stacks of PID {found}. "
+    else:
+        title = f"{count} {verb} behind {owner.comm} {owner.pid}, which has {called}"
+        explanation = f"{owner.comm} {owner.pid} {owner.doing}. Until it goes on, nobody does. "
+    modes = {waiter.mode for waiter in lock.waiters}
+    if {"read", "write"} <= modes:
+        explanation += "Readers queue behind the first writer, although a reader has the lock. "
+    return Finding(
+        rule=RULE.name,
+        severity=severity_of(facts, longest),
+        title=f"{title}, for up to {in_words(longest)}",
+        explanation=explanation,
+        evidence=(
+            *((of_task(owner),) if owner else ()),
+            *(of_lock(lock) for lock in locks),
+            *(of_task(task) for task in behind[:_MOST_SHOWN]),
+        ),
+        tasks=(*((root.pid,) if root.pid is not None else ()), *root.behind),
+        locks=root.locks,
+        disproof="the owner is running, or the lock has another owner now"
+        if root.certain
+        else "somebody else is found to hold it",
+        rank=20,
+    )
+
+
+RULE = Rule("lock-chain", "queues behind a lock's owner", _check, seconds=20.0)

@@ -1,0 +1,38 @@
+"""When waiting becomes worth a finding.
+
+A busy machine has tasks that wait for locks and for I/O all the time. What stands out is time: the
+kernel itself calls a task hung after ``hung_task_timeout_secs``, and people look at what takes ten
+seconds.
+"""
+
+from kscope.model.locks import Blocked
+from kscope.model.survey import Severity
+from kscope.triage.facts import Facts
+
+SECOND = 1_000_000_000
+
+CHAIN_NS = 2 * SECOND
+"""A queue behind a lock's owner that is older than this is mentioned."""
+
+LONG_NS = 10 * SECOND
+"""A task that is blocked for longer than this is mentioned, and a queue that long is a warning."""
+
+_DEFAULT_TIMEOUT = 120
+
+
+def hung_ns(facts: Facts) -> int:
+    """After how long the kernel calls a task hung; its default where the detector is off."""
+    seconds = facts.number("sysctl_hung_task_timeout_secs") or _DEFAULT_TIMEOUT
+    return seconds * SECOND
+
+
+def severity_of(facts: Facts, waited_ns: int) -> Severity:
+    """How bad waiting for so long is."""
+    if waited_ns >= hung_ns(facts):
+        return "critical"
+    return "warning" if waited_ns >= LONG_NS else "info"
+
+
+def waited(tasks: list[Blocked]) -> int:
+    """The longest that any of them has been off its CPU, in ns."""
+    return max((task.since_last_arrival_ns or 0 for task in tasks), default=0)
