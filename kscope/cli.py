@@ -15,7 +15,7 @@ usage: kscope VMCORE [-s VMLINUX]        the dashboard
        kscope demo                       the dashboard on the dump that comes with kscope
        kscope                            choose among the dumps found on this machine
        kscope --live | --qemu SOCKET     the running kernel; a QEMU guest by its QMP socket
-       kscope survey VMCORE [--json]     what the first screen says, as text
+       kscope survey VMCORE…             what is wrong and what proves it; many side by side
        kscope show VIEW VMCORE [--json]  one view as text; kscope show lists them
        kscope --version | --help
 
@@ -87,7 +87,11 @@ def _show(arguments: list[str]) -> int:
 
 
 def _survey(arguments: list[str]) -> int:
-    return _show(["system", *arguments])
+    from kscope import surveying
+
+    text, status = surveying.run(arguments)
+    print(text)
+    return status
 
 
 def _target(options: "argparse.Namespace", parser: "argparse.ArgumentParser") -> "OpenQuery":

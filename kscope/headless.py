@@ -68,7 +68,7 @@ def open_here(query: OpenQuery) -> "Target":
     from kscope.session.answering import finish
     from kscope.target.opening import open_target
 
-    return finish(open_target(query), _show_progress)
+    return finish(open_target(query), show_progress)
 
 
 def show(target: OpenQuery, view: View, query: Query[Any], as_json: bool) -> str:
@@ -78,11 +78,12 @@ def show(target: OpenQuery, view: View, query: Query[Any], as_json: bool) -> str
     """
     from kscope.session.answering import answer
 
-    result = answer(open_here(target), query, _show_progress)
+    result = answer(open_here(target), query, show_progress)
     return to_json(result).decode() if as_json else view.text(query, result)
 
 
-def _show_progress(progress: Progress) -> None:
+def show_progress(progress: Progress) -> None:
+    """Say on a terminal how far a long answer has come."""
     if not sys.stderr.isatty():
         return
     share = f" {100 * progress.done // progress.total} %" if progress.total else ""
@@ -129,7 +130,7 @@ def target_from(options: argparse.Namespace) -> OpenQuery:
     if path == "demo":
         from kscope.demo import unpack
 
-        path = str(unpack(_show_progress))
+        path = str(unpack(show_progress))
     return OpenQuery(
         path=path,
         live=options.live,

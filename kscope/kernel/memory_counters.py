@@ -28,7 +28,7 @@ def memory_counters(program: Program) -> dict[str, int]:
     counters: dict[str, int] = {}
 
     def add(name: str, pages: Callable[[], int]) -> None:
-        with contextlib.suppress(READ_ERRORS):
+        with contextlib.suppress(*READ_ERRORS):
             counters[name] = pages() * page
 
     add("total", lambda: int(totalram_pages(program)))

@@ -38,7 +38,7 @@ def survey(target: Target, query: SurveyQuery) -> Generator[Progress | Part[Surv
         raise QueryError(f"There is no rule {query.rule}.", f"There are: {names}.")
     running = _Survey(target, rules)
     for done, rule in enumerate(rules):
-        yield Progress(done, len(rules), rule.about)
+        yield Progress(done, len(rules), f"looking for {rule.about}")
         running.run(rule)
         yield Part(result=running.result())
     return running.result(complete=True)

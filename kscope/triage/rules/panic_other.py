@@ -35,10 +35,11 @@ def _check(facts: Facts) -> Iterator[Finding]:
         return
     way = facts.stopped.way if facts.stopped else ()
     inside = f" in {way[2]}()" if len(way) > 2 else ""
+    inside += f", {where(facts)}" if facts.panic.pid is not None else ""
     yield panic_finding(
         facts,
         RULE.name,
-        title=f"Panic: {message}" if message else f"The kernel crashed{inside}, {where(facts)}",
+        title=f"Panic: {message}" if message else f"The kernel crashed{inside}",
         explanation="The kernel stopped itself for a reason that only its log tells: read the "
         "panic message and the stack that led to it.",
         disproof="",

@@ -1,0 +1,188 @@
+"""The survey as text and as Markdown, and many surveys side by side."""
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from kscope.dialect.views import Equivalent
+from kscope.model.survey import Finding, Panic, RuleReport, Survey, SurveyQuery
+
+QUERY = SurveyQuery
+
+_WIDTH = 100
+_LABEL = 24
+_LETTERS = {"critical": "C", "warning": "W", "info": "I"}
+
+_DRGN = """\
+from drgn.helpers.linux.panic import panic_message
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.sched import task_state_to_char
+
+print(panic_message(prog))
+print(prog.crashed_thread().stack_trace())
+for task in for_each_task(prog):
+    if task_state_to_char(task) == "D":
+        print(task.comm.string_(), prog.stack_trace(task))
+"""
+
+
+def equivalent(query: SurveyQuery) -> Equivalent:  # noqa: ARG001
+    """What one would begin with; each piece of evidence has a command of its own."""
+    return Equivalent(
+        "sys; bt -a; ps -m | grep UN",
+        _DRGN,
+        "crash draws no conclusions: each piece of evidence has a command of its own",
+    )
+
+
+def text(query: SurveyQuery, result: Survey) -> str:  # noqa: ARG001
+    """The verdict, each finding with its evidence, then what the rules did."""
+    parts = ["\n".join(_head(result))]
+    parts += ["\n".join(_finding(finding)) for finding in result.findings]
+    parts.append("\n".join(_rules(result.rules)))
+    if result.unreadable:
+        parts.append("UNREADABLE\n" + "\n".join(f"  {u.what}: {u.why}" for u in result.unreadable))
+    return "\n\n".join(parts)
+
+
+def _head(survey: Survey) -> Iterator[str]:
+    target = survey.target
+    facts = [
+        target.path,
+        target.release,
+        f"{target.cpus} CPUs" if target.cpus is not None else "",
+        target.format,
+        "partial" if target.filtered else "",
+        "" if target.complete else "INCOMPLETE",
+        f"types from {target.types.upper()}" if target.types != "none" else "no types",
+    ]
+    yield " · ".join(filter(None, facts))
+    yield f"PANIC    {panic_words(survey.panic)}"
+    yield f"VERDICT  {survey.verdict}"
+
+
+def panic_words(panic: Panic) -> str:
+    """The panic in one line."""
+    if panic.kind == "none":
+        return "none: this machine did not panic"
+    where = f", {panic.comm} {panic.pid}" if panic.pid is not None else ""
+    where += f" on CPU {panic.cpu}" if panic.cpu is not None else ""
+    return f"{panic.kind}{where}" + (f": {panic.message}" if panic.message else "")
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"{_LETTERS[finding.severity]}  {finding.title}"
+    yield from _wrapped(finding.explanation, "   ")
+    for evidence in finding.evidence:
+        label = f"   {evidence.label:<{_LABEL}} "
+        yield from _wrapped(evidence.text, label, " " * (_LABEL + 4))
+        if evidence.crash:
+            yield f"{' ' * (_LABEL + 4)}crash> {evidence.crash}"
+    if finding.disproof:
+        yield from _wrapped(finding.disproof, f"   {'disproved if':<{_LABEL}} ", " " * (_LABEL + 4))
+
+
+def _wrapped(words: str, first: str, others: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        words, _WIDTH, initial_indent=first,
+        subsequent_indent=first if others is None else others, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _rules(rules: Iterable[RuleReport]) -> Iterator[str]:
+    rules = list(rules)
+    quiet = [rule for rule in rules if rule.outcome == "nothing"]
+    if quiet:
+        about = ", ".join(rule.about for rule in quiet)
+        yield from _wrapped(f"{len(quiet)} rules found nothing: {about}", "·  ", "   ")
+    for rule in rules:
+        if rule.outcome in ("not run", "failed", "out of time"):
+            yield from _wrapped(f"{rule.about} {rule.outcome}: {rule.why}", "!  ", "   ")
+
+
+# Markdown.
+
+
+def markdown(result: Survey) -> str:
+    """The survey as a report to paste into a ticket: conclusions first, then commands."""
+    lines = [f"# {result.verdict}", ""]
+    target = result.target
+    for name, value in (
+        ("Dump", target.path),
+        ("Kernel", f"{target.release} {target.arch}".strip()),
+        ("Build ID", target.build_id),
+        ("CPUs", target.cpus),
+        ("Panic", panic_words(result.panic)),
+        ("Signature", result.signature),
+    ):
+        if value:
+            lines.append(f"- {name}: {_escaped(str(value))}")
+    for finding in result.findings:
+        lines += ["", f"## {finding.severity.capitalize()}: {_escaped(finding.title)}", ""]
+        lines += [_escaped(finding.explanation.strip()), ""]
+        for evidence in finding.evidence:
+            crash = f" (`{evidence.crash}`)" if evidence.crash else ""
+            lines.append(f"- {_escaped(evidence.label)}: {_escaped(evidence.text)}{crash}")
+        if finding.disproof:
+            lines += ["", f"Disproved if: {_escaped(finding.disproof)}."]
+    unable = [rule for rule in result.rules if rule.outcome in ("not run", "failed", "out of time")]
+    if unable:
+        lines += ["", "## Not looked at", ""]
+        lines += [f"- {rule.about}: {_escaped(rule.why)}" for rule in unable]
+    return "\n".join(lines)
+
+
+def _escaped(words: str) -> str:
+    for character in "\\`*_[]<>#|":
+        words = words.replace(character, "\\" + character)
+    return words
+
+
+# Many.
+
+Failed = tuple[str, str]
+"""A dump that could not be surveyed, and why."""
+
+
+def culprit(survey: Survey) -> str:
+    """Who is to blame, in a few words."""
+    for finding in survey.findings:
+        if finding.severity != "info" and finding.tasks:
+            pid = finding.tasks[0]
+            if pid == survey.panic.pid:
+                break
+            # Evidence about a task is labelled with its name and PID.
+            labels = (evidence.label for evidence in finding.evidence)
+            return next((label for label in labels if label.endswith(f" {pid}")), str(pid))
+    if survey.panic.pid is not None:
+        return f"{survey.panic.comm} {survey.panic.pid}"
+    return "-"
+
+
+def groups(surveys: Iterable[Survey]) -> list[tuple[str, list[Survey]]]:
+    """Those that died alike together, the largest group first."""
+    by_signature: dict[str, list[Survey]] = defaultdict(list)
+    for survey in surveys:
+        by_signature[survey.signature].append(survey)
+    return sorted(by_signature.items(), key=lambda item: -len(item[1]))
+
+
+def table(surveys: Sequence[Survey], failed: Sequence[Failed]) -> str:
+    """A line a dump, those that died alike under their signature."""
+    rows = [("KIND", "CULPRIT", "DUMP", "VERDICT")]
+    rows += [(s.panic.kind, culprit(s), s.target.path, s.verdict) for s in surveys]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        return "  ".join((*cells, row[3])).rstrip()
+
+    lines = [line(rows[0])]
+    for signature, alike in groups(surveys):
+        lines += ["", f"{len(alike)} x  {signature}"]
+        lines += [line((s.panic.kind, culprit(s), s.target.path, s.verdict)) for s in alike]
+    if failed:
+        lines += ["", "NOT SURVEYED"]
+        lines += [f"{path}: {why}" for path, why in failed]
+    return "\n".join(lines)
