@@ -10,17 +10,18 @@ from kscope.dialect.views import Equivalent
 from kscope.model.cpus import (
     STATES,
     Cpu,
+    CpuFrame,
     Cpus,
+    CpuSegment,
     CpusQuery,
     FairEntity,
-    Frame,
     Function,
     Health,
     OnCpu,
     Queued,
-    Segment,
     Timer,
     TimerBase,
+    WorkPool,
     state_of,
 )
 from kscope.model.durations import in_words
@@ -291,31 +292,31 @@ def backtrace(cpu: Cpu, *, full: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _on_other_stack(frame: Frame, following: Frame) -> bool:
+def _on_other_stack(frame: CpuFrame, following: CpuFrame) -> bool:
     if frame.sp is None or following.sp is None:
         return False
     return not 0 <= following.sp - frame.sp < 0x8000
 
 
-def _frame(number: int, frame: Frame) -> str:
+def _frame(number: int, frame: CpuFrame) -> str:
     where = "?" * 16
     if frame.sp is not None:
         # crash shows where the return address lies.
         where = f"{frame.sp if frame.interrupted else frame.sp - 8:016x}"
     module = f" [{frame.module}]" if frame.module else ""
     name = frame.function or "(unknown)"
-    return f"{f'#{number}':>3} [{where}] {name} at {frame.pc:x}{module}"
+    return f"{f'#{number}':>3} [{where}] {name} at {frame.address:x}{module}"
 
 
-def _words(frame: Frame) -> Iterator[str]:
+def _words(frame: CpuFrame) -> Iterator[str]:
     for start in range(0, len(frame.words), 2):
         words = " ".join(str(word) for word in frame.words[start : start + 2])
         assert frame.sp is not None
         yield f"    {frame.sp + 8 * start:016x}: {words} "
 
 
-def _exception_rip(frame: Frame) -> str:
-    name = f"{frame.function}+{frame.offset}" if frame.function else f"{frame.pc:016x}"
+def _exception_rip(frame: CpuFrame) -> str:
+    name = f"{frame.function}+{frame.offset}" if frame.function else f"{frame.address:016x}"
     return f"    [exception RIP: {name}]"
 
 
@@ -327,7 +328,7 @@ _WIDTHS = {"rflags": 8, "cs": 4, "ss": 4}
 _LABELS = {"cs": 2, "ss": 2}
 
 
-def _registers(segment: Segment) -> Iterator[str]:
+def _registers(segment: CpuSegment) -> Iterator[str]:
     values = {register.name: register.value for register in segment.registers}
     for row in _REGISTER_ROWS:
         known = [
@@ -528,6 +529,8 @@ def watchdog_facts(found: Health) -> Iterator[Fact]:
     dog, tick = found.watchdog, found.tick
     if dog.softlockup_enabled is False:
         yield "softlockup", "the detector is switched off", "warning"
+    elif dog.touched_seconds == 0:
+        yield "softlockup touched", "not yet: its watchdog has never been scheduled", ""
     elif dog.touched_ago_ns is not None:
         limit = 2 * (dog.threshold_seconds or 10)
         late = dog.touched_ago_ns > limit * 10**9
@@ -544,7 +547,7 @@ def watchdog_facts(found: Health) -> Iterator[Fact]:
     if dog.hrtimer_interrupts is not None:
         saved = dog.hrtimer_interrupts_saved
         known = f", {saved} when the detector last looked" if saved else ""
-        yield "watchdog timer", f"ran {dog.hrtimer_interrupts} times{known}", ""
+        yield "watchdog timer", f"ran {_times(dog.hrtimer_interrupts)}{known}", ""
     if dog.hardlockup_warned:
         yield "hardlockup", "reported by the detector", "critical"
     if tick.stopped:
@@ -558,6 +561,10 @@ def watchdog_facts(found: Health) -> Iterator[Fact]:
             f"last {in_words(tick.last_ago_ns)} ago{overdue}",
             "critical" if late else "",
         )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def rcu_facts(found: Health) -> Iterator[Fact]:
@@ -610,13 +617,12 @@ def pool_facts(found: Health) -> Iterator[Fact]:
             yield label, f"{worker.comm} {worker.pid} does {name}{ago}", ""
             label = ""
         if pool.pending:
-            names = ", ".join(str(f.name or f.address) for f in pool.pending[:4])
-            more = f" and {len(pool.pending) - 4} more" if len(pool.pending) > 4 else ""
-            stalled = (
-                "" if pool.stalled_ns is None else f", no progress for {in_words(pool.stalled_ns)}"
-            )
-            yield (
-                label,
-                f"{len(pool.pending)} pending{stalled}: {names}{more}",
-                "critical" if pool.stuck else "",
-            )
+            yield label, pending_words(pool), "critical" if pool.stuck else ""
+
+
+def pending_words(pool: WorkPool) -> str:
+    """The work that waits in a pool, and how long nothing has happened there."""
+    names = ", ".join(str(f.name or f.address) for f in pool.pending[:4])
+    more = f" and {len(pool.pending) - 4} more" if len(pool.pending) > 4 else ""
+    stalled = "" if pool.stalled_ns is None else f", no progress for {in_words(pool.stalled_ns)}"
+    return f"{len(pool.pending)} pending{stalled}: {names}{more}"

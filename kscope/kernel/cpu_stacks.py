@@ -11,15 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from drgn import MainModule, Object, Program, StackFrame, StackTrace
+from drgn import Object, Program, StackFrame, StackTrace
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.stack import kernel_stack_trace
 
-from kscope.kernel.blocked_stack import function_name
 from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.telling import function_name
+from kscope.kernel.unwind import physical_frames, unwinder
 from kscope.model.base import Address
-from kscope.model.cpus import INTERRUPT_FLAG, Frame, StackKind
-from kscope.model.text import printable
+from kscope.model.cpus import INTERRUPT_FLAG, CpuFrame
+from kscope.model.stacks import StackKind
+from kscope.target.target import Target
 
 _MOST_FRAMES = 256
 """A damaged stack may lead round in circles."""
@@ -42,7 +44,7 @@ class Stretch:
     """The frames between two interruptions."""
 
     kind: StackKind
-    frames: tuple[Frame, ...]
+    frames: tuple[CpuFrame, ...]
     registers: dict[str, int]
     """Those of the innermost frame, all of them where it was interrupted."""
     drgn_frames: tuple[StackFrame, ...]
@@ -63,23 +65,24 @@ class Stretch:
         return self.registers.get("rflags")
 
 
-def stretches(program: Program, cpu: int, current: Object, saved: bool) -> list[Stretch]:
+def stretches(target: Target, cpu: int, current: Object, saved: bool) -> list[Stretch]:
     """What ``cpu`` was doing, innermost first.
 
     :param current: ``struct task_struct *``, the task that it runs.
     :param saved: whether its registers are in a crash note.
     """
+    program = target.program
     found: list[Stretch] = []
     trace = kernel_stack_trace(current)
     registers = trace.segments[0].frames[0].registers() if trace.segments else {}
     if saved:
         nmi = _stopping_nmi(program, cpu, current, registers)
         if nmi:
-            found.append(_nmi_stretch(program, nmi))
+            found.append(_nmi_stretch(target, nmi))
     for segment in trace.segments:
         frames = segment.frames[:_MOST_FRAMES]
         kind: StackKind = segment.kind.name.lower()  # type: ignore[assignment]
-        found.append(_stretch(program, kind, frames, len(found), frames[0].registers()))
+        found.append(_stretch(target, kind, frames, len(found), frames[0].registers()))
     return found
 
 
@@ -117,68 +120,39 @@ def interrupt_handled(found: Sequence[Stretch]) -> str:
 
 
 def _stretch(
-    program: Program,
+    target: Target,
     kind: StackKind,
     drgn_frames: Sequence[StackFrame],
     segment: int,
     registers: dict[str, int],
 ) -> Stretch:
-    frames = tuple(frame_of(program, frame, kind, segment) for frame in drgn_frames)
-    return Stretch(kind, frames, registers, tuple(drgn_frames))
+    frames = []
+    for physical in physical_frames(drgn_frames):
+        outer = physical[-1]
+        for frame in unwinder(target).describe(physical):
+            frames.append(
+                CpuFrame(
+                    function=frame.function, offset=frame.offset, module=frame.module,
+                    source=frame.source, inline=frame.inline, address=frame.address,
+                    sp=_stack_pointer(outer), interrupted=outer.interrupted, stack=kind,
+                    segment=segment,
+                )
+            )  # fmt: skip
+    return Stretch(kind, tuple(frames), registers, tuple(drgn_frames))
 
 
-def _nmi_stretch(program: Program, drgn_frames: Sequence[StackFrame]) -> Stretch:
-    stretch = _stretch(program, "nmi", drgn_frames, 0, {})
+def _stack_pointer(frame: StackFrame) -> Address | None:
+    try:
+        return Address(frame.sp)
+    except LookupError:
+        return None
+
+
+def _nmi_stretch(target: Target, drgn_frames: Sequence[StackFrame]) -> Stretch:
+    stretch = _stretch(target, "nmi", drgn_frames, 0, {})
     # It halted a little behind the call that pc returns from.
     first = msgspec.structs.replace(stretch.frames[0], interrupted=False)
     return Stretch("nmi", (first, *stretch.frames[1:]), {}, stretch.drgn_frames)
-
-
-def frame_of(program: Program, frame: StackFrame, kind: StackKind, segment: int) -> Frame:
-    """drgn's frame as ours."""
-    try:
-        pc = frame.pc
-    except LookupError:
-        pc = 0
-    try:
-        sp: Address | None = Address(frame.sp)
-    except LookupError:
-        sp = None
-    if kind == "user":
-        function, offset, module = "", 0, ""
-    else:
-        function, offset, module = where(program, pc, exact=frame.interrupted)
-        if frame.is_inline or not function:
-            function = printable(frame.name or "")
-    try:
-        file, line, _column = frame.source()
-        source = f"{printable(file)}:{line}"
-    except LookupError:
-        source = ""
-    return Frame(
-        function=function, offset=offset, module=module, source=source, pc=Address(pc), sp=sp,
-        inline=frame.is_inline, interrupted=frame.interrupted, stack=kind, segment=segment,
-    )  # fmt: skip
-
-
-def where(program: Program, pc: int, *, exact: bool = False) -> tuple[str, int, str]:
-    """The function that ``pc`` lies in, the offset into it, and the module.
-
-    :param exact: whether ``pc`` is not a return address. A call that never returns may be the
-        last instruction of its function.
-    """
-    looked_up = pc if exact else pc - 1
-    try:
-        symbol = program.symbol(looked_up)
-        function, offset = printable(symbol.name), pc - symbol.address
-    except LookupError:
-        function, offset = "", 0
-    try:
-        module = program.module(looked_up)
-        name = "" if isinstance(module, MainModule) else printable(module.name)
-    except LookupError:
-        name = ""
-    return function, offset, name
 
 
 def _stopping_nmi(

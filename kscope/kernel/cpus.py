@@ -27,12 +27,12 @@ from kscope.model.base import Address, Part, Progress, QueryError
 from kscope.model.cpus import (
     INTERRUPT_FLAG,
     Cpu,
+    CpuFrame,
+    CpuRegister,
     Cpus,
+    CpuSegment,
     CpusQuery,
-    Frame,
     Health,
-    Register,
-    Segment,
     StackWord,
 )
 from kscope.model.tasks import parse_cpus
@@ -158,7 +158,9 @@ class _Answer:
         if task is not None and source != "none":
             found = read(
                 "backtrace",
-                lambda: stretches(program, cpu, task, bool(self._saved and cpu in self._saved)),
+                lambda: stretches(
+                    self._target, cpu, task, bool(self._saved and cpu in self._saved)
+                ),
                 [],
             )
         irqs = irqs_enabled(found)
@@ -258,7 +260,7 @@ def _numbers(cpus: Sequence[int]) -> str:
     return f"CPUs {cpus[0]} to {cpus[-1]}" if len(cpus) > 1 else "only CPU 0"
 
 
-def _frames(program: Program, found: Sequence[Stretch], full: bool) -> Iterable[Frame]:
+def _frames(program: Program, found: Sequence[Stretch], full: bool) -> Iterable[CpuFrame]:
     frames = [frame for stretch in found for frame in stretch.frames]
     if not full:
         return frames
@@ -268,7 +270,7 @@ def _frames(program: Program, found: Sequence[Stretch], full: bool) -> Iterable[
     ]
 
 
-def _words(program: Program, frame: Frame, following: Frame | None) -> tuple[Address, ...]:
+def _words(program: Program, frame: CpuFrame, following: CpuFrame | None) -> tuple[Address, ...]:
     """What the frame holds. A frame at the end of its stack has no end that is known."""
     if frame.inline or frame.sp is None or following is None or following.sp is None:
         return ()
@@ -282,16 +284,16 @@ def _words(program: Program, frame: Frame, following: Frame | None) -> tuple[Add
     return tuple(Address(word) for word in struct.unpack(f"<{len(data) // 8}Q", data))
 
 
-def _segment(program: Program, stretch: Stretch) -> Segment:
+def _segment(program: Program, stretch: Stretch) -> CpuSegment:
     rflags = stretch.rflags
-    return Segment(
+    return CpuSegment(
         kind=stretch.kind,
         stopped=stretch.stopped,
         registers=(
             ()
             if rflags is None
             else tuple(
-                Register(name, Address(value), _target(program, name, value))
+                CpuRegister(name, Address(value), _target(program, name, value))
                 for name, value in stretch.registers.items()
             )
         ),

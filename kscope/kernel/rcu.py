@@ -25,6 +25,8 @@ def rcu(program: Program, cpu: int, jiffy_ns: int | None, readings: Readings) ->
     # Sequences since Linux kernel commit de30ad512a66 ("rcu: Introduce grace-period sequence
     # numbers") (in v4.19).
     seq = read("rcu_state.gp_seq", lambda: int(state.gp_seq.value_()), None)
+    # It starts at -300, so that it wraps around early, and is printed as a signed number.
+    signed = None if seq is None else (seq + (1 << 63)) % (1 << 64) - (1 << 63)
     in_progress = None if seq is None else bool(seq & _STATE_MASK)
 
     def age() -> int | None:
@@ -42,7 +44,7 @@ def rcu(program: Program, cpu: int, jiffy_ns: int | None, readings: Readings) ->
         return bool(node.qsmask.value_() & data.grpmask.value_())
 
     return Rcu(
-        gp_seq=seq,
+        gp_seq=signed,
         in_progress=in_progress,
         gp_age_ns=read("rcu_state.gp_start", age, None),
         holds_up=read("rcu_node.qsmask", is_waited_for, None),

@@ -50,9 +50,6 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
     read = readings.read
     enabled = read("watchdog_enabled", lambda: _setting(program, "watchdog_enabled"), None)
     touched = read("watchdog_touch_ts", lambda: per("watchdog_touch_ts"), None)
-    if touched == 0:
-        # touch_softlockup_watchdog() before Linux 5.9, or a CPU on which it has not yet run.
-        touched = None
     warned = read(
         "watchdog_hardlockup_warned",
         # Renamed in Linux 6.5, when the buddy detector came.
@@ -74,7 +71,9 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
 
 
 def _ago(touched: int | None, now_ns: int | None) -> int | None:
-    if touched is None or now_ns is None:
+    # 0 until it has run on this CPU for the first time, and after touch_softlockup_watchdog()
+    # before Linux 5.9.
+    if not touched or now_ns is None:
         return None
     return max((now_ns >> _TS_SHIFT) - touched, 0) << _TS_SHIFT
 

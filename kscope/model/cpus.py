@@ -6,14 +6,12 @@ import msgspec
 from msgspec import Meta
 
 from kscope.model.base import Address, Query, Result, Unreadable
+from kscope.model.stacks import Frame, Register, StackKind
 
 RegistersFrom = Literal["crash note", "PRSTATUS note", "saved state", "none"]
 """Where a CPU's registers come from: the note that it wrote itself while the kernel crashed
 (``crash_notes``), the dump file's note of that number, what its idle task saved when it was last
 switched out, or nowhere."""
-
-StackKind = Literal["user", "task", "irq", "softirq", "nmi", "exception", "unknown"]
-"""Which stack a part of a backtrace lies on."""
 
 
 class OnCpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,21 +93,11 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks that others woke for this CPU and that it has not yet put on its queue."""
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """One frame of a backtrace."""
+class CpuFrame(Frame, frozen=True, kw_only=True):
+    """One frame of what a CPU ran."""
 
-    function: str
-    """Empty for a frame of user space."""
-    offset: int
-    module: str
-    """Empty for the kernel itself."""
-    source: str
-    """``file:line``; empty without DWARF."""
-    pc: Address
-    sp: Address | None
-    inline: bool
     interrupted: bool
-    """Whether it was interrupted at ``pc``, which is then not a return address."""
+    """Whether it was interrupted at ``address``, which is then not a return address."""
     stack: StackKind
     segment: int
     """Which of the segments it belongs to."""
@@ -117,22 +105,20 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """What the frame holds, from ``sp`` up to the next frame's (``bt -f``)."""
 
 
-class Register(msgspec.Struct, frozen=True):
+class CpuRegister(Register, frozen=True):
     """One register, and what its value points at."""
 
-    name: str
-    value: Address
     target: str = ""
     """A symbol with offset or a slab object; empty if nothing is known at that address."""
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
+class CpuSegment(msgspec.Struct, frozen=True, kw_only=True):
     """The frames between two interruptions, and the registers at the point of interruption."""
 
     kind: StackKind
     stopped: bool
     """Whether it is how the crash stopped this CPU, and not what the CPU was doing."""
-    registers: tuple[Register, ...]
+    registers: tuple[CpuRegister, ...]
     """Of its innermost frame; empty where they were not saved."""
     rflags: int | None
     irqs_enabled: bool | None
@@ -237,8 +223,8 @@ class Watchdog(msgspec.Struct, frozen=True, kw_only=True):
     """``kernel.watchdog_thresh``: hard lockups after this, soft lockups after twice as long."""
     softlockup_enabled: bool | None
     touched_seconds: int | None
-    """The stamp of the last time that the watchdog was scheduled on this CPU; the unit is
-    2^30 ns."""
+    """The stamp of the last time that the watchdog was scheduled on this CPU, 0 if it never was;
+    the unit is 2^30 ns."""
     touched_ago_ns: int | None
     """How long before the most advanced runqueue clock that was, to the stamp's second."""
     hardlockup_detector: str | None
@@ -373,8 +359,8 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     """Fair tasks on its queue, the current one not included."""
     dl: tuple[Queued, ...]
     """Deadline tasks and servers on its queue, the current one included."""
-    backtrace: tuple[Frame, ...] = ()
-    segments: tuple[Segment, ...] = ()
+    backtrace: tuple[CpuFrame, ...] = ()
+    segments: tuple[CpuSegment, ...] = ()
     raw_stack: tuple[StackWord, ...] = ()
     queues: Queues | None = None
     timers: Timers | None = None

@@ -1,0 +1,283 @@
+"""The grid of CPUs: one cell for each, as large as there is room for."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+
+from kscope.model.cpus import STATES, Cpu, lags, state_of
+from kscope.model.durations import in_words
+from kscope.widgets.line import Line, Span, fit, line, segments
+from kscope.widgets.line_view import LineView
+from kscope.widgets.theme import Role, role_styles
+
+# The least width, and the height of a cell: everything in four rows; one row with the task; number
+# and state alone. Cells share the width that is left.
+_LARGE = (25, 4)
+_SMALL = (17, 1)
+_TILE = (7, 1)
+_SIZES = (_LARGE, _SMALL, _TILE)
+
+_HISTOGRAM_FROM = 17
+"""With that many CPUs the states are counted above the grid."""
+
+_ROLES: dict[str, Role] = {
+    "P": "critical", "H": "critical", "L": "critical", "S": "warning", "X": "critical",
+    "T": "", "R": "accent", "B": "", "I": "dim", "O": "dim", "?": "warning",
+}  # fmt: skip
+
+
+def state_role(cpu: Cpu) -> Role:
+    """The colour of a CPU's state; the letter says the same."""
+    return _ROLES[state_of(cpu)]
+
+
+def state_words(cpu: Cpu) -> str:
+    """Its state in a few words."""
+    letter = state_of(cpu)
+    words = STATES[letter]
+    if cpu.lockup is not None:
+        lockup = f"{'hard ' if cpu.lockup.kind == 'hard' else ''}lockup {cpu.lockup.seconds} s"
+        if letter not in "HL":
+            return f"{words} · {lockup}"
+        return f"{lockup} spinning" if cpu.spinning is not None else lockup
+    if letter == "X" and cpu.tick_ago_ns is not None and cpu.tick_ago_ns > 10**9:
+        return f"irqs off {in_words(cpu.tick_ago_ns)}"
+    if letter == "O" and cpu.active:
+        return "stopped by panic"
+    return words
+
+
+def irq_span(cpu: Cpu) -> Span:
+    """Whether its interrupts were on."""
+    if cpu.irqs_enabled is None:
+        return Span("?", "warning" if cpu.online is not False else "dim")
+    if cpu.irqs_enabled:
+        return Span("on")
+    return Span("off", "critical" if cpu.irqs_off else "")
+
+
+def lag_span(cpu: Cpu, threshold_seconds: int | None) -> Span:
+    """How far its clock is behind."""
+    if cpu.lag_ns is None:
+        return Span("?", "warning")
+    role = "critical" if lags(cpu, threshold_seconds) else ""
+    return Span(f"{cpu.lag_ns / 10**9:.1f} s", role)
+
+
+class CpuGrid(LineView):
+    """CPUs in rows and columns; the cursor is on one of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l", "right", "next CPU", show=False, id="grid.right"),
+        Binding("left,h", "left", "previous CPU", show=False, id="grid.left"),
+        Binding("down,j", "down", "CPU below", show=False, id="grid.down"),
+        Binding("up,k", "up", "CPU above", show=False, id="grid.up"),
+        Binding("z", "zoom", "size of the cells", show=False, id="grid.zoom"),
+    ]
+    HELP_HEADING: ClassVar[str] = "In the grid"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._cpus: Sequence[Cpu] = ()
+        self._threshold: int | None = None
+        self._chosen_size: tuple[int, int] | None = None
+
+    def show_cpus(
+        self, cpus: Sequence[Cpu], threshold_seconds: int | None, cursor: int | None = None
+    ) -> None:
+        """Show these CPUs in this order.
+
+        :param cursor: which of them the cursor is on.
+        """
+        self._cpus = cpus
+        self._threshold = threshold_seconds
+        self.lines_changed(cursor=cursor)
+
+    @property
+    def selected(self) -> Cpu | None:
+        """The CPU under the cursor."""
+        return self._cpus[self.cursor] if self._cpus else None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the CPUs that are shown, in their order."""
+        return [cpu.cpu for cpu in self._cpus]
+
+    # One CPU is one line, as far as copying and searching go.
+
+    def line_count(self) -> int:
+        return len(self._cpus)
+
+    def line_at(self, index: int, cells: int) -> Line:  # noqa: ARG002
+        cpu = self._cpus[index]
+        return [span for row in self._cell(cpu, _LARGE) for span in (*row, Span("  "))]
+
+    # Places.
+
+    @property
+    def _cell_size(self) -> tuple[int, int]:
+        if self._chosen_size is not None:
+            return self._chosen_size
+        for size in _SIZES:
+            columns = max(1, self.size.width // size[0])
+            rows = max(1, (self.size.height - self._header_height() + 1) // size[1])
+            if len(self._cpus) <= columns * rows:
+                return size
+        return _TILE
+
+    @property
+    def _columns(self) -> int:
+        return max(1, self.size.width // self._cell_size[0])
+
+    @property
+    def _cell_width(self) -> int:
+        least = self._cell_size[0]
+        return max(least, min(self.size.width // self._columns, 2 * least))
+
+    def _page(self) -> int:
+        height = self.size.height - self._header_height()
+        # The last row's blank line need not be seen.
+        rows = max(1, (height + (self._cell_size[1] > 1)) // self._cell_size[1])
+        return rows * self._columns
+
+    def _scroll_to_cursor(self) -> bool:
+        before = self._top
+        columns, page = self._columns, self._page()
+        row = self.cursor - self.cursor % columns
+        if row < self._top:
+            self._top = row
+        elif row >= self._top + page:
+            self._top = row - page + columns
+        last = max(0, -(-len(self._cpus) // columns) * columns - page)
+        self._top = min(self._top, last)
+        self._top -= self._top % columns
+        return self._top != before
+
+    def _refresh_line(self, index: int) -> None:
+        width, height = self._cell_width, self._cell_size[1]
+        row, column = divmod(index - self._top, self._columns)
+        y = self._header_height() + row * height
+        if 0 <= y < self.size.height:
+            self.refresh(Region(column * width, y, width, height))
+
+    # Keys.
+
+    def action_right(self) -> None:
+        self.move_to(self.cursor + 1)
+
+    def action_left(self) -> None:
+        self.move_to(self.cursor - 1)
+
+    def action_down(self) -> None:
+        if self.cursor + self._columns < len(self._cpus):
+            self.move_to(self.cursor + self._columns)
+
+    def action_up(self) -> None:
+        if self.cursor >= self._columns:
+            self.move_to(self.cursor - self._columns)
+
+    def action_page_down(self) -> None:
+        self.move_to(self.cursor + self._page())
+
+    def action_page_up(self) -> None:
+        self.move_to(self.cursor - self._page())
+
+    def action_zoom(self) -> None:
+        """The next smaller cells, then the largest again."""
+        position = _SIZES.index(self._cell_size)
+        self._chosen_size = _SIZES[(position + 1) % len(_SIZES)]
+        self._scroll_to_cursor()
+        self.refresh()
+
+    # Painting.
+
+    def header_lines(self, cells: int) -> Sequence[Line]:
+        """How many CPUs there are of each state, when there are many."""
+        if len(self._cpus) < _HISTOGRAM_FROM:
+            return ()
+        counts: dict[str, int] = {}
+        for cpu in self._cpus:
+            letter = state_of(cpu)
+            counts[letter] = counts.get(letter, 0) + 1
+        known = [(letter, counts[letter]) for letter in STATES if letter in counts]
+        legend: list[Span] = []
+        for letter, count in known:
+            legend += [
+                Span(letter, f"{_ROLES[letter]} strong"),
+                Span(f" {STATES[letter]} ", "dim"),
+                Span(f"{count}  "),
+            ]
+        return (_stacked_bar(known, cells), legend, ())
+
+    def render_line(self, y: int) -> Strip:
+        header = self._header_height()
+        if self.state is not None or y < header:
+            return super().render_line(y)
+        cells = self.size.width
+        width, height = self._cell_width, self._cell_size[1]
+        row, part = divmod(y - header, height)
+        styles = role_styles(self.app)
+        parts: list[Segment] = []
+        first = self._top + row * self._columns
+        for index in range(first, min(first + self._columns, len(self._cpus))):
+            content = self._cell(self._cpus[index], self._cell_size)
+            spans = content[part] if part < len(content) else ()
+            here = index == self.cursor and part < max(len(content), 1)
+            parts += segments(fit(spans, width - 1), styles, self.rich_style, under_cursor=here)
+            parts.append(Segment(" ", self.rich_style))
+        return Strip(parts).adjust_cell_length(cells, self.rich_style)
+
+    def _cell(self, cpu: Cpu, size: tuple[int, int]) -> tuple[Line, ...]:
+        letter, role = state_of(cpu), state_role(cpu)
+        current = cpu.current
+        who = "?" if current is None else current.comm
+        if size == _TILE:
+            return (line((f"{cpu.cpu:>3}", "strong"), " ", (letter, f"{role} strong")),)
+        if size == _SMALL:
+            name = "" if letter == "O" else who
+            name_role = "dim" if cpu.idle else ""
+            return (
+                line((f"{cpu.cpu:>3}", "strong"), " ", (letter, f"{role} strong"),
+                     " ", (name, name_role)),
+            )  # fmt: skip
+        head = line((str(cpu.cpu), "strong"), " ", (f"{letter} {state_words(cpu)}", role))
+        if letter == "O":
+            return head, line(("was never online" if not cpu.clock_ns else who, "dim")), ()
+        task = line(who) if current is None or cpu.idle else line(f"{who} {current.pid}")
+        numbers = line(
+            ("run ", "dim"), "?" if cpu.nr_running is None else str(cpu.nr_running),
+            (" irq ", "dim"), irq_span(cpu), (" lag ", "dim"), lag_span(cpu, self._threshold),
+        )  # fmt: skip
+        return head, task, numbers
+
+    # Mouse, for those who turn it on.
+
+    def line_under(self, event: events.MouseEvent) -> int | None:
+        """The index of the CPU that the mouse is on."""
+        offset = event.get_content_offset(self)
+        if offset is None or self.state is not None:
+            return None
+        width, height = self._cell_width, self._cell_size[1]
+        row = (offset.y - self._header_height()) // height
+        column = offset.x // width
+        if row < 0 or column >= self._columns:
+            return None
+        index = self._top + row * self._columns + column
+        return index if index < len(self._cpus) else None
+
+
+def _stacked_bar(counts: Sequence[tuple[str, int]], cells: int) -> Line:
+    """The states' shares side by side; what there is of gets a cell at least."""
+    total = sum(count for _, count in counts)
+    spans: list[Span] = []
+    room = max(cells, len(counts))
+    for letter, count in counts:
+        share = min(max(1, round(cells * count / total)), room)
+        room -= share
+        spans.append(Span(letter * share, _ROLES[letter]))
+    return spans
