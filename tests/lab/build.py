@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.lab import kdump
+from tests.lab import kdump, qemu
 from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, say
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
 from tests.lab.kernel import Kernel
@@ -22,7 +22,8 @@ CAPTURE_SECONDS = 400
 
 def scenario_key(scenario: Scenario, kernel: Kernel) -> str:
     """Changes when the dump would: with the kernel, the guest's sources or the scenario."""
-    return hash_of([kernel.release, sources_hash(), scenario.script, scenario.machine()])
+    capture = [Path(kdump.__file__), Path(qemu.__file__)]
+    return hash_of([kernel.release, sources_hash(), scenario.script, scenario.machine(), *capture])
 
 
 def build_scenario(scenario: Scenario, kernel: Kernel) -> None:

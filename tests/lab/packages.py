@@ -106,7 +106,6 @@ def download(names: Sequence[str]) -> dict[str, Path]:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # apt-get keeps a partial file under its final name's .FAILED or in place; it resumes it.
         run(["apt-get", "download", *names], cwd=directory)
     found: dict[str, Path] = {}
     for name in names:
@@ -125,9 +124,8 @@ def extract_members(package: Path, into: Path, prefix: str) -> None:
     """Unpack only what lies under `prefix`, without unpacking the rest to disk."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
-    ) as source:
-        subprocess.run(
-            ["tar", "-x", "-C", str(into), f"./{prefix}"], stdin=source.stdout, check=True
-        )
-    if source.returncode != 0:
-        raise LabError(f"{package} is damaged: delete it")
+    ) as archive:
+        tar = ["tar", "-x", "-C", str(into), f"./{prefix}"]
+        unpacking = subprocess.run(tar, stdin=archive.stdout, check=False)
+    if archive.returncode != 0 or unpacking.returncode != 0:
+        raise LabError(f"{package} could not be unpacked: disk full, or delete it if damaged")

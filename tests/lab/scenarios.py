@@ -83,7 +83,6 @@ SCENARIOS = (
         "kdump",
         culprits=("logrotated", "backupd"),
         cycles=1,
-        series=("6.1",),
         # Pages are stored uncompressed, since the whole file is compressed with xz afterwards.
         makedumpfile_options="-d 31",
         data_disk=True,
