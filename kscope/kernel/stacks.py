@@ -221,7 +221,7 @@ def stacks(target: Target, query: StacksQuery) -> Generator[Progress | Part[Stac
     table = yield from task_table_in_slices(target)
     without_text = StacksQuery(
         state=query.state, policy=query.policy, kthreads=query.kthreads, user=query.user,
-        leaders=query.leaders, cpu=query.cpu, longer_than=query.longer_than,
+        leaders=query.leaders, cpu=query.cpu, longer_than=query.longer_than, only=query.only,
     )  # fmt: skip
     reader = StackReader(target)
     found_by_address = {found.address: found for found in table.found}
@@ -300,6 +300,8 @@ def _group(
         frames=frames,
         tasks=tuple(task.pid for task in ordered),
         addresses=tuple(Address(task.task) for task in ordered),
+        comms=tuple(task.comm for task in ordered),
+        since_last_arrival_ns=tuple(task.since_last_arrival_ns for task in ordered),
         longest_since_last_arrival_ns=ordered[0].since_last_arrival_ns,
         idle_worker=is_idle_worker(state, frames),
         stopped=stopped,

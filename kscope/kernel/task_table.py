@@ -9,18 +9,18 @@ Where tasks are looked for, in this order, each found once:
 - what CPUs were running: a task that has left the PID table and still has its last steps to do.
 """
 
-import struct
 from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
-from drgn import FaultError, PlatformFlags, Program, TypeKind
+from drgn import FaultError, Program
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.percpu import per_cpu
-from drgn.helpers.linux.pid import for_each_pid
 
 from kscope.kernel.layout import Layout
 from kscope.kernel.panic import panic_task
+from kscope.kernel.pid_table import PidTable, through_lists
 from kscope.kernel.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.resident_memory import ResidentMemory
 from kscope.kernel.states import States, policy_name
 from kscope.model.base import Address, Progress, QueryError, Unreadable
 from kscope.model.tasks import Task
@@ -55,6 +55,7 @@ class RawTask(NamedTuple):
     comm: bytes | None
     file_pages: int | None
     anon_pages: int | None
+    swap_entries: int | None
     shmem_pages: int | None
 
 
@@ -83,15 +84,17 @@ _MEMBERS = {
     # commit f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter") (in v6.2).
     "file_pages": ("rss_stat.count[0]",),
     "anon_pages": ("rss_stat.count[1]",),
+    "swap_entries": ("rss_stat.count[2]",),
     "shmem_pages": ("rss_stat.count[3]",),
 }
 
-_MAY_BE_ABSENT = {"file_pages", "anon_pages", "shmem_pages"}
+_MAY_BE_ABSENT = {"file_pages", "anon_pages", "swap_entries", "shmem_pages"}
 
 _SHOWN_AS = {
     "exit_state": "state", "flags": "kthread", "last_arrival": "since_last_arrival_ns",
     "parent": "ppid", "group_leader": "leader", "start_time": "start_time_ns", "mm": "rss_bytes",
-    "file_pages": "rss_bytes", "anon_pages": "rss_bytes", "shmem_pages": "rss_bytes",
+    "file_pages": "rss_bytes", "anon_pages": "rss_bytes", "swap_entries": "rss_bytes",
+    "shmem_pages": "rss_bytes",
 }  # fmt: skip
 """Members of ``task_struct`` by what is made of them and shown."""
 
@@ -163,7 +166,9 @@ class TaskTable:
             if count % _SLICE == 0:
                 yield Progress(count, 0, "reading tasks")
         panicked = self._readings.read("panic task", lambda: _panicked(self._program), 0)
-        memory = _Memory(self._program, self._page_size, self.found)
+        memory = self.memory = ResidentMemory(
+            self._program, self._page_size, _not_yet_added(self.found)
+        )
         pids = {task.address: task.raw.pid for task in self.found}
         for count, task in enumerate(self.found, 1):
             self.rows.append(self._row(task, current, panicked, memory, pids))
@@ -207,7 +212,7 @@ class TaskTable:
         yield from fresh(table.tasks())
         if table.why_incomplete:
             self._readings.note("a part of the PID table", table.why_incomplete)
-            yield from fresh((address, None) for address in _through_lists(self._program))
+            yield from fresh((address, None) for address in through_lists(self._program))
         yield from fresh((cpu.current, None) for cpu in self.cpus.values())
 
     def _find(self, address: int, pid: int | None) -> FoundTask:
@@ -235,7 +240,7 @@ class TaskTable:
         task: FoundTask,
         current: set[int],
         panicked: int,
-        memory: "_Memory",
+        memory: ResidentMemory,
         pids: dict[int, int | None],
     ) -> Task:
         raw = task.raw
@@ -259,7 +264,7 @@ class TaskTable:
                 ppid = self._pid_at(raw.parent)
                 if ppid is None:
                     unreadable["ppid"] = f"the parent at {raw.parent:#x} cannot be read"
-        rss, vsize, why = memory.of(raw.mm)
+        rss, vsize, why = memory.totals(raw.mm)
         if why:
             if vsize is None:
                 unreadable["vsize_bytes"] = why
@@ -305,236 +310,15 @@ def _panicked(program: Program) -> int:
     return 0 if task is None else int(task.value_())
 
 
-# The PID table.
-
-_XA_NODE = 2
-"""The low bits of an entry that is an inner node (``xa_is_internal`` of lib/xarray.c)."""
-_XA_ZERO_LIMIT = 4096
-"""Below are sibling, retry and zero entries, which are no nodes."""
-
-
-class PidTable:
-    """The tasks of the PID table, each with its PID."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self.why_incomplete = ""
-
-    def tasks(self) -> Iterator[tuple[int, int]]:
-        """Address and PID of each task, in the order of PIDs."""
-        program = self._program
-        try:
-            pid_layout = Layout(
-                program, "struct pid", {"first": ("tasks[0].first",), "nr": ("numbers[0].nr",)}
-            )
-            # Since Linux kernel commit 2c4704756cab ("pids: Move the pgrp and session pid pointers
-            # from task_struct to signal_struct") (in v4.19); before, in a struct pid_link.
-            links = Layout(
-                program,
-                "struct task_struct",
-                {"link": ("pid_links[0].next", "pids[0].node.next")},
-            ).offset("link")
-            pids = list(self._pids())
-        except READ_ERRORS as error:
-            self.why_incomplete = reason(error)
-            return
-        read = pid_layout.read
-        for address in pids:
-            try:
-                first, nr = read(address)
-            except FaultError as error:
-                self.why_incomplete = reason(error)
-                continue
-            # A PID without a task is still the name of a process group or session.
-            if first:
-                yield first - links, nr
-
-    def _pids(self) -> Iterator[int]:
-        """Addresses of all ``struct pid``."""
-        program = self._program
-        namespace = program["init_pid_ns"]
-        try:
-            # Since Linux kernel commits 95846ecf9dac ("pid: replace pid bitmap implementation with
-            # IDR API") (in v4.15) and f8d5d0cc145c ("xarray: Add definition of struct xarray") (in
-            # v4.20).
-            head = namespace.idr.idr_rt.xa_head.value_()
-            node = program.type("struct xa_node")
-        except (AttributeError, LookupError):
-            yield from (pid.value_() for pid in for_each_pid(program))
-            return
-        slots = node.member("slots")
-        assert slots.type.kind is TypeKind.ARRAY
-        count = slots.type.length or 0
-        platform = program.platform
-        little = platform is None or PlatformFlags.IS_LITTLE_ENDIAN in platform.flags
-        unpack = struct.Struct(f"{'<' if little else '>'}{count}Q")
-        yield from self._entries(head, slots.bit_offset // 8, count * 8, unpack, 0)
-
-    def _entries(
-        self, entry: int, offset: int, size: int, unpack: struct.Struct, depth: int
-    ) -> Iterator[int]:
-        if not entry or entry & 1:
-            return
-        if entry & 3 != _XA_NODE:
-            yield entry
-            return
-        if entry <= _XA_ZERO_LIMIT or depth > 11:
-            return
-        try:
-            slots = unpack.unpack(self._program.read(entry - _XA_NODE + offset, size))
-        except FaultError as error:
-            self.why_incomplete = reason(error)
-            return
-        for slot in slots:
-            if slot:
-                yield from self._entries(slot, offset, size, unpack, depth + 1)
-
-
-# The lists.
-
-
-def _through_lists(program: Program) -> Iterator[int]:
-    """Addresses of tasks found through the list of processes and the lists of their threads."""
-    try:
-        leaders = Layout(
-            program,
-            "struct task_struct",
-            {"next": ("tasks.next",), "prev": ("tasks.prev",), "signal": ("signal",)},
-        )
-        threads = Layout(
-            program,
-            "struct task_struct",
-            {"next": ("thread_node.next",), "prev": ("thread_node.prev",)},
-        )
-        head = Layout(program, "struct signal_struct", {"head": ("thread_head.next",)})
-        first = program["init_task"].tasks.address_of_().value_()
-        in_leader, in_thread = leaders.offset("next"), threads.offset("next")
-        in_signal, signal = head.offset("head"), leaders.offset("signal")
-    except READ_ERRORS:
-        return
-    for leader in _around(program, first):
-        yield leader - in_leader
-        try:
-            group = program.read_u64(leader - in_leader + signal)
-        except FaultError:
-            continue
-        for thread in _around(program, group + in_signal):
-            yield thread - in_thread
-
-
-def _around(program: Program, head: int) -> Iterator[int]:
-    """Addresses of the ``list_head`` of a list: forwards from its head, and backwards if that ends
-    at one that cannot be read."""
-    seen = {head}
-    for offset in (0, 8):
-        at = head
-        try:
-            while True:
-                at = program.read_u64(at + offset)
-                if at == head:
-                    return
-                if at in seen:
-                    break
-                seen.add(at)
-                yield at
-        except FaultError:
-            continue
-
-
-# Memory.
-
-
-class _Memory:
-    """RSS and size of address spaces, each computed once for all its threads."""
-
-    def __init__(self, program: Program, page_size: int, tasks: list[FoundTask]) -> None:
-        self._program = program
-        self._page_size = page_size
-        self._known: dict[int | None, tuple[int | None, int | None, str]] = {0: (0, 0, "")}
-        self._known[None] = (None, None, "")
-        self._not_yet_added = _not_yet_added(tasks)
-        self._percpu: list[int] = []
-        try:
-            kinds = [
-                program.constant(name).value_()
-                for name in ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES")
-            ]
-            members: dict[str, tuple[str, ...]] = {"total_vm": ("total_vm",)}
-            for index, kind in enumerate(kinds):
-                # An array of percpu_counters since Linux kernel commit f1a7941243c1 ("mm: convert
-                # mm's rss stats into percpu_counter") (in v6.2), before in a struct of atomics.
-                members[f"count{index}"] = (
-                    f"rss_stat.count[{kind}]",
-                    f"rss_stat[{kind}].count",
-                )
-            for index, kind in enumerate(kinds):
-                members[f"counters{index}"] = (f"rss_stat[{kind}].counters",)
-            self._layout = Layout(program, "struct mm_struct", members)
-            if "counters0" in self._layout:
-                self._percpu = _per_cpu_offsets(program)
-            self._why = ""
-        except READ_ERRORS as error:
-            self._why = reason(error)
-
-    def of(self, mm: int | None) -> tuple[int | None, int | None, str]:
-        """RSS and virtual size in bytes; why they are not known."""
-        known = self._known.get(mm)
-        if known is None:
-            assert mm is not None
-            known = self._known[mm] = self._read(mm)
-        return known
-
-    def _read(self, mm: int) -> tuple[int | None, int | None, str]:
-        if self._why:
-            return None, None, self._why
-        try:
-            values = self._layout.read(mm)
-            total_vm, counts, counters = values[0], list(values[1:4]), values[4:7]
-            if counters[0] is not None:
-                self._add_per_cpu(counts, counters)
-        except FaultError as error:
-            return None, None, reason(error)
-        if None in counts:
-            return None, total_vm * self._page_size, "this kernel counts RSS in an unknown way"
-        for index, pages in enumerate(self._not_yet_added.get(mm, ())):
-            counts[index] += pages
-        # A counter below zero is one whose other half was still on its way: get_mm_counter().
-        pages = sum(max(0, count) for count in counts)
-        return pages * self._page_size, total_vm * self._page_size, ""
-
-    def _add_per_cpu(self, counts: list[int], counters: tuple[int, ...]) -> None:
-        # The counters of one mm are allocated together since Linux kernel commit 14ef95be6f55
-        # ("kernel/fork: group allocation/free of per-cpu counters for mm struct") (in v6.6).
-        first, last = min(counters), max(counters)
-        together = last - first < 64
-        for offset in self._percpu:
-            if together:
-                data = self._program.read(first + offset & _WORD, last - first + 4)
-                for index, counter in enumerate(counters):
-                    counts[index] += _S32.unpack_from(data, counter - first)[0]
-            else:
-                for index, counter in enumerate(counters):
-                    data = self._program.read(counter + offset & _WORD, 4)
-                    counts[index] += _S32.unpack(data)[0]
-
-
-_WORD = (1 << 64) - 1
-_S32 = struct.Struct("=i")
-
-
-def _per_cpu_offsets(program: Program) -> list[int]:
-    offsets = program["__per_cpu_offset"]
-    return [offsets[cpu].value_() for cpu in for_each_possible_cpu(program)]
-
-
 def _not_yet_added(tasks: list[FoundTask]) -> dict[int, list[int]]:
     """Pages by mm and kind that its tasks have counted and not yet added to the mm's counters."""
     pending: dict[int, list[int]] = {}
     for task in tasks:
         raw = task.raw
-        if raw.mm and (raw.file_pages or raw.anon_pages or raw.shmem_pages):
-            counts = pending.setdefault(raw.mm, [0, 0, 0])
-            for index, pages in enumerate((raw.file_pages, raw.anon_pages, raw.shmem_pages)):
+        if raw.mm and (raw.file_pages or raw.anon_pages or raw.shmem_pages or raw.swap_entries):
+            counts = pending.setdefault(raw.mm, [0, 0, 0, 0])
+            added = (raw.file_pages, raw.anon_pages, raw.swap_entries, raw.shmem_pages)
+            for index, pages in enumerate(added):
                 counts[index] += pages or 0
     return pending
 

@@ -74,6 +74,10 @@ class StackGroup(msgspec.Struct, frozen=True, kw_only=True):
     """PIDs, longest since it last ran first."""
     addresses: tuple[Address, ...]
     """The same tasks' ``task_struct``: idle tasks share a PID."""
+    comms: tuple[str | None, ...]
+    """The same tasks' commands."""
+    since_last_arrival_ns: tuple[int | None, ...]
+    """How long ago the same tasks last ran."""
     longest_since_last_arrival_ns: int | None
     idle_worker: bool = False
     """Whether this is how an idle CPU, or a worker without work, waits."""

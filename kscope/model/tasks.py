@@ -103,13 +103,9 @@ class TaskSelection(Query[R], Generic[R], frozen=True, kw_only=True):
         Meta(description="only tasks whose command, PID or address matches (! inverts)"),
     ] = ""
 
-    @property
-    def selects_all(self) -> bool:
-        """Whether no task is left out."""
-        return not (
-            self.state or self.policy or self.kthreads or self.user or self.leaders
-            or self.cpu or self.longer_than or self.match
-        )  # fmt: skip
+    only: Annotated[
+        str, Meta(description="only these tasks: PIDs or addresses, separated by commas")
+    ] = ""
 
 
 class TasksQuery(TaskSelection[Tasks], frozen=True, kw_only=True):
@@ -156,6 +152,8 @@ def predicates(selection: TaskSelection[Any]) -> list[Predicate]:
                 task.since_last_arrival_ns is not None and task.since_last_arrival_ns > nanoseconds
             )
         )
+    if selection.only:
+        tests.append(_named_test(selection.only))
     if selection.match:
         tests.append(_text_test(selection.match))
     return tests
@@ -191,6 +189,37 @@ def pattern(match: str) -> tuple[re.Pattern[str], bool]:
         return re.compile(wanted, flags), wanted != match
     except (re.error, OverflowError, RecursionError) as error:
         raise QueryError(f"{wanted} is not a regular expression: {error}.") from error
+
+
+def parse_task(text: str) -> int | Address:
+    """A task's PID, or the address of its ``task_struct``, as crash takes either.
+
+    :raises QueryError: if it is neither.
+    """
+    wanted = text.strip().lower()
+    if wanted.isdecimal() and int(wanted) <= _LARGEST_PID:
+        return int(wanted)
+    try:
+        address = int(wanted, 16)
+    except ValueError:
+        address = 0
+    if not 1 << 63 <= address < 1 << 64:
+        raise QueryError(
+            f"{text} is neither a PID nor the address of a task.",
+            "Write 161, or ffff8b94182420c0.",
+        )
+    return Address(address)
+
+
+_LARGEST_PID = 1 << 22
+"""``PID_MAX_LIMIT`` of include/linux/threads.h."""
+
+
+def _named_test(names: str) -> Predicate:
+    wanted = [parse_task(name) for name in names.replace(",", " ").split()]
+    pids = {name for name in wanted if not isinstance(name, Address)}
+    addresses = {name for name in wanted if isinstance(name, Address)}
+    return lambda task: task.pid in pids or task.task in addresses
 
 
 def _text_test(match: str) -> Predicate:
