@@ -230,8 +230,8 @@ class Session:
                 self._heard()
                 for message in frames.feed(data):
                     self._take(message)
-        except wire.WireError as error:
-            reason = str(error)
+        except Exception as error:  # whatever it is, those who wait for answers must hear of it
+            reason = str(error) or type(error).__name__
         finally:
             transport.close()
         self._lost(reason)
@@ -241,15 +241,12 @@ class Session:
         if pending is None:
             return
         future = pending.future
-        if isinstance(message, wire.ProgressMessage):
-            if pending.progress is not None:
-                pending.progress(Progress(message.done, message.total, message.what))
-            return
-        if isinstance(message, wire.PartMessage):
-            if pending.part is not None:
-                pending.part(self._result(pending.query, message.body))
+        if isinstance(message, wire.ProgressMessage | wire.PartMessage):
+            self._tell(pending, message)
             return
         del self._pending[message.id]
+        if future.done():
+            return
         if isinstance(message, wire.Answer):
             try:
                 result = self._result(pending.query, message.body)
@@ -265,6 +262,20 @@ class Session:
             future.set_exception(QueryError(message.sentence, message.hint, kind=message.kind))
         else:
             future.cancel()
+
+    def _tell(self, pending: _Pending, message: wire.ProgressMessage | wire.PartMessage) -> None:
+        """Hand over what arrived ahead of the answer. What the asker does with it may fail: that
+        is the asker's, and must not end the reading for all others."""
+        try:
+            if isinstance(message, wire.PartMessage):
+                if pending.part is not None:
+                    pending.part(self._result(pending.query, message.body))
+            elif pending.progress is not None:
+                pending.progress(Progress(message.done, message.total, message.what))
+        except Exception as error:
+            pending.progress = pending.part = None
+            if not pending.future.done():
+                pending.future.set_exception(error)
 
     @staticmethod
     def _result(query: Query[R], body: msgspec.Raw) -> R:

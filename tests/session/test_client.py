@@ -89,6 +89,15 @@ async def test_progress_is_told_while_a_long_answer_is_made(slow: Session) -> No
     assert [step.done for step in steps] == list(range(10))
 
 
+async def test_an_asker_that_fails_on_progress_harms_nobody_else(slow: Session) -> None:
+    def fail(_progress: Progress) -> None:
+        raise RuntimeError("no such widget")
+
+    with pytest.raises(RuntimeError, match="no such widget"):
+        await slow.ask(LogQuery(match="sliced 1"), progress=fail)
+    assert await slow.ask(SystemQuery())
+
+
 @pytest.mark.parametrize("work", ["busy 30", "sliced 30"])
 async def test_cancelling_frees_the_worker_within_a_fifth_of_a_second(
     slow: Session, work: str
