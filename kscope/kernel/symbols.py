@@ -31,13 +31,14 @@ class Symbols:
 
     def at(self, address: int) -> Symbol | None:
         """The symbol that ``address`` lies in."""
-        if address in self._per_cpu:
+        # A range looks for anything but a plain int, such as an Address, one element at a time.
+        if int(address) in self._per_cpu:
             return None
         return self._find(address)
 
     def per_cpu_at(self, offset: int) -> Symbol | None:
         """The per-CPU variable at an ``offset`` as ``&runqueues`` is one."""
-        if offset not in self._per_cpu:
+        if int(offset) not in self._per_cpu:
             return None
         if self._per_cpu_index is None:
             # The finder of a dump's own kallsyms answers for no address that is not mapped.
@@ -77,7 +78,7 @@ class Symbols:
 
     def module_of(self, address: int) -> str:
         """The name of the module that ``address`` lies in; empty for vmlinux."""
-        if address in self._main:
+        if int(address) in self._main:
             return ""
         page = address >> 12
         if page not in self._modules:
