@@ -32,7 +32,7 @@ def compare(expected: Program, prog: Program) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"same": [], "missing": [], "address": [], "type": []}
     for name in names():
         theirs, ours = variable(expected, name), variable(prog, name)
-        if theirs is None:
+        if theirs is None or theirs.address_ is None:
             continue
         if ours is None:
             found["missing"].append(name)
@@ -54,7 +54,7 @@ def test_global_variables_of_a_reference_kernel(series: str) -> None:
     # Of two declarations that differ in const, DWARF's choice is the other.
     assert set(found["type"]) <= {"dev_attr_whole_disk"}
     # Several symbols of one name, or several anonymous structures with the same members.
-    assert len(found["missing"]) < 40
+    assert len(found["missing"]) < 80
     assert len(found["same"]) > 10_000
 
 
@@ -63,9 +63,9 @@ def test_global_variables_of_a_kernel_that_is_not_in_the_table(
     series: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same table, but nothing says which column is this kernel's."""
-    _header, *lines = TABLE.read_text().splitlines()
+    header, *lines = TABLE.read_text().splitlines()
     unknown = tmp_path / "globals.txt"
-    unknown.write_text("\n".join(["#\t9.9\t9.8", *lines]) + "\n")
+    unknown.write_text("\n".join(["#" + "\tunknown" * header.count("\t"), *lines]) + "\n")
     monkeypatch.setattr(table, "TABLE", unknown)
     prog = Program()
     prog.set_core_dump(find("sysrq", series).vmcore)
@@ -75,19 +75,21 @@ def test_global_variables_of_a_kernel_that_is_not_in_the_table(
 
     assert set(found["address"]) <= {"cleanup_list"}
     # Strings and numbers that are followed by more of them without a name.
-    assert len(found["type"]) < 20
-    assert len(found["missing"]) < 40
+    assert len(found["type"]) < 30
+    assert len(found["missing"]) < 80
     assert len(found["same"]) > 10_000
 
 
-def test_a_table_of_an_older_kernel_serves_a_newer_one(
+def test_a_table_of_older_kernels_serves_a_newer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    header, *lines = TABLE.read_text().splitlines()
-    older = [f"#\t{header.split()[-1]}"]
-    for line in lines:
-        name, newest, oldest = line.split("\t")
-        older.append(f"{name}\t{newest if oldest == '=' else oldest}")
+    _sign, *releases = TABLE.read_text().partition("\n")[0].split("\t")
+    newer = next(column for column, name in enumerate(releases, 1) if name.startswith("6.12"))
+    older = []
+    for line in TABLE.read_text().splitlines():
+        name, newest, *others = line.split("\t")
+        columns = [newest, *(newest if other == "=" else other for other in others)]
+        older.append("\t".join([name, *columns[newer:]]))
     only_old = tmp_path / "globals.txt"
     only_old.write_text("\n".join(older) + "\n")
     monkeypatch.setattr(table, "TABLE", only_old)

@@ -5,12 +5,13 @@
 with the newest kernel first. (drgn indexes DWARF in parallel, so that of several types of one name
 now one and now another comes first; in one thread it is always the same.)
 
-A kernel's own BTF names the types of its functions and of its per-CPU variables, but not of its
-other variables (Linux 6.12 and older, with any pahole). Their names and types change little from
-one kernel to the next, so the table of a few reference kernels serves others too:
-`kscope.target.btf.globals` looks the named types up in the dump. Every variable with a symbol of
-its own goes in, but for those that the kernel's macros make for tracing, system calls and boot
-parameters, which are half of them and which nobody reads by name.
+A kernel's own BTF names the types of its functions and (not yet in 5.10) of its per-CPU variables,
+but not of its other variables. Their names and types change little from one kernel to the next, so
+the table of a few reference kernels serves others too: `kscope.target.btf.globals` looks the named
+types up in the dump. The first line of the table names the kernels that it was made of; each one's
+vmlinux is in Debian's package linux-image-RELEASE-dbg. Every variable with a symbol of its own goes
+in, but for those that the kernel's macros make for tracing, system calls and boot parameters, which
+are half of them and which nobody reads by name.
 
 And pahole writes an array of arrays as one long array, so that ``folios[gen][type][zone]`` could
 not be read as in the source: `kscope.target.btf.dimensions` gives such members their shape again.
@@ -60,13 +61,10 @@ def global_types(vmlinux: Path) -> dict[str, str]:
     prog = _program(vmlinux)
     symbols = [symbol for symbol in prog.symbols() if symbol.kind == SymbolKind.OBJECT]
     counts = Counter(symbol.name for symbol in symbols)
-    per_cpu = range(prog.symbol("__per_cpu_start").address, prog.symbol("__per_cpu_end").address)
     types = {}
     for symbol in symbols:
         name = symbol.name
         if counts[name] > 1 or "." in name or _MADE_BY_MACROS.match(name):
-            continue
-        if symbol.address in per_cpu:
             continue
         try:
             variable = prog.variable(name)

@@ -20,7 +20,7 @@ from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
-from drgn import Program, Type, TypeKind, sizeof
+from drgn import Program, Qualifiers, Type, TypeKind, sizeof
 
 from kscope.target.btf.expressions import Reader
 from kscope.target.btf.symbols import KernelSymbols
@@ -140,13 +140,17 @@ class GlobalTypes:
         """The type if it can lie in the bytes before the next symbol without filling them.
 
         A larger array than the reference kernel's is left at that length, for what lies between
-        the end of a variable and the next symbol may be data without a name; but a string ends
-        where it ends.
+        the end of a variable and the next symbol may be data without a name; but a constant string
+        ends where it ends.
         """
         size = sizeof(drgn_type)
         if drgn_type.kind == TypeKind.ARRAY and size:
             element = sizeof(drgn_type.type)
-            is_text = element == 1 and drgn_type.type.kind == TypeKind.INT
+            is_text = (
+                element == 1
+                and drgn_type.type.kind == TypeKind.INT
+                and Qualifiers.CONST in drgn_type.type.qualifiers
+            )
             length = room // element if is_text or size > room else drgn_type.length
             if not length:
                 return None
