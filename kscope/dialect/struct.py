@@ -1,5 +1,6 @@
 """An object or its layout, as crash's ``struct`` and ``struct -o``."""
 
+import re
 from collections.abc import Iterator
 
 from kscope.dialect.views import Equivalent
@@ -235,6 +236,9 @@ def _pointed(member: Member) -> str:
 
 # struct -o
 
+_NO_FIELDS = "<no data fields>"
+_ENUMERATORS = re.compile(r"enum \{[^}]*\}")
+
 
 def layout(result: Structure, *, members_only: bool = False, address: int | None = None) -> str:
     """Declarations with their offsets, as ``struct -o`` writes them.
@@ -242,7 +246,7 @@ def layout(result: Structure, *, members_only: bool = False, address: int | None
     :param members_only: as ``struct -o TYPE.MEMBER``: without the size.
     :param address: of an object: the members' addresses in place of their offsets.
     """
-    if result.declaration:
+    if result.declaration and not result.type.startswith(("struct", "union")):
         return f"{result.declaration}\nSIZE: {result.size}"
     cells = len(str(result.size)) + 4 if address is None else 16 + 4
     if members_only and address is None:
@@ -250,23 +254,35 @@ def layout(result: Structure, *, members_only: bool = False, address: int | None
     lines = [f"{result.type} {{"]
     for member in result.members:
         lines += _declaration(member, 0, cells, address)
+    if not result.members:
+        lines.append(f"{'':{cells}} {_NO_FIELDS}")
     lines.append("}")
     if not members_only:
         lines.append(f"SIZE: {result.size}")
     return "\n".join(lines)
 
 
-def _declaration(member: Member, depth: int, cells: int, address: int | None) -> Iterator[str]:
+def _declaration(
+    member: Member, depth: int, cells: int, address: int | None, *, inside_named: bool = False
+) -> Iterator[str]:
     blanks = "    " * depth + " "
     at = f"[{member.offset}]" if address is None else f"[{member.offset + address:x}]"
-    if "{...}" in member.declaration and member.members:
-        keyword, _, rest = member.declaration.partition("{...}")
-        yield f"{'':{cells}}{blanks}{keyword}{{"
-        for inner in member.members:
-            yield from _declaration(inner, depth + 1, cells, address)
-        if rest:
-            yield f"{at:>{cells}}{blanks}}}{rest};"
-        else:
-            yield f"{'':{cells}}{blanks}}};"
+    keyword, braces, rest = member.declaration.partition("{...}")
+    # As gdb does: a type without a tag is written out where it has no name, and where it has one,
+    # unless that is within another such.
+    if not braces or (inside_named and rest) or "(" in rest:
+        declaration = member.declaration
+        if inside_named:
+            declaration = _ENUMERATORS.sub("enum {...}", declaration)
+        yield f"{at:>{cells}}{blanks}{declaration};"
         return
-    yield f"{at:>{cells}}{blanks}{member.declaration};"
+    yield f"{'':{cells}}{blanks}{keyword}{{"
+    for inner in member.members:
+        lines = _declaration(
+            inner, depth + 1, cells, address, inside_named=inside_named or bool(rest)
+        )
+        # What a pointer points at is not at an offset of this structure.
+        yield from ((f"{'':{cells}}{line[cells:]}" for line in lines) if "*" in rest else lines)
+    if not member.members:
+        yield f"{'':{cells}}{blanks}    {_NO_FIELDS}"
+    yield f"{at if rest else '':>{cells}}{blanks}}}{rest};"

@@ -9,7 +9,7 @@ import msgspec
 import kscope.dialect
 from kscope.model.base import Query, Result, subsystem_of
 
-_NOT_VIEWS = {"views", "layout"}
+_NOT_VIEWS = {"views", "layout", "walked"}
 
 
 class Equivalent(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def names() -> list[str]:
     return [
         module.name.replace("_", "-")
         for module in pkgutil.iter_modules(kscope.dialect.__path__)
-        if module.name not in _NOT_VIEWS
+        if module.name not in _NOT_VIEWS and not module.ispkg
     ]
 
 

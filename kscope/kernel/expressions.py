@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
-from drgn import Object, Type, TypeKind, cast, container_of
+from drgn import Object, Program, Type, TypeKind, cast, container_of
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.module import for_each_module, module_percpu_region
 from drgn.helpers.linux.percpu import per_cpu_ptr
@@ -160,6 +160,11 @@ class Expressions:
         self._target = target
         self._program = target.program
         self._symbols = symbols_of(target)
+
+    @property
+    def program(self) -> Program:
+        """The target's program."""
+        return self._program
 
     # The whole input.
 

@@ -201,8 +201,8 @@ def _declared(field: Field, base: int) -> Member:
 
 
 def _anonymous_compound(type_: Type) -> Type | None:
-    """The structure without a tag that a member is made of, be it as an array."""
-    while type_.kind is TypeKind.ARRAY:
+    """The structure without a tag that a member is made of, be it an array or a pointer."""
+    while type_.kind in (TypeKind.ARRAY, TypeKind.POINTER):
         type_ = type_.type
     if type_.kind in _COMPOUND and type_.tag is None:
         return type_

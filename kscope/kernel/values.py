@@ -106,6 +106,18 @@ class Values:
         number = int.from_bytes(raw, "little" if self._little else "big", signed=field.signed)
         return bool(number) if field.kind == "boolean" else number
 
+    def summary(self, field: Field, image: MemoryImage, offset: int) -> str:
+        """A structure or array in a few words, for a cell of a table."""
+        collected = self._collection(field, image, offset)
+        if collected:
+            return collected
+        if field.kind == "array" and field.element is not None and field.length:
+            shown = self.slice(field, image, offset, 1, range(min(field.length, 8)))
+            dots = ", …" if field.length > 8 else ""
+            if field.element.kind not in ("struct", "union", "array"):
+                return "{" + ", ".join(str(member.value) for member in shown) + dots + "}"
+        return "{…}"
+
     def _bits(self, field: Field, image: MemoryImage, offset: int) -> int:
         assert field.bit_size is not None
         assert field.bit_offset is not None
