@@ -60,6 +60,14 @@ class DashboardScreen(Widget):
         """The app, as what it is to a screen."""
         return cast(Dashboard, self.app)
 
+    def on_resize(self) -> None:
+        """Take the class ``-narrow`` where there is no room for two columns."""
+        self.set_class(self.size.width < NARROW, "-narrow")
+
+    def on_mount(self) -> None:
+        """The first screen is laid out together with the app, and told no size."""
+        self.call_after_refresh(self.on_resize)
+
     # What a screen provides.
 
     def query_in_focus(self) -> Query[Any] | None:

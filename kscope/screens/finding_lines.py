@@ -1,8 +1,10 @@
 """Findings and their evidence as lines."""
 
+from rich.cells import cell_len
+
 from kscope.model.survey import Evidence, Finding, Severity, Survey
 from kscope.screens.links import AddressLink, CpuLink, Link, LockLink, LogLink, TaskLink
-from kscope.widgets.line import Line, line
+from kscope.widgets.line import Line, Span, fit, line
 from kscope.widgets.text_view import link
 
 _LETTERS: dict[Severity, tuple[str, str]] = {
@@ -10,9 +12,9 @@ _LETTERS: dict[Severity, tuple[str, str]] = {
     "warning": ("W", "warning"),
     "info": ("I", "dim"),
 }
-_LABEL_CELLS = 22
-EVIDENCE_INDENT = _LABEL_CELLS + 1
-"""Where an evidence's text begins, and goes on when it is folded."""
+_MOST_LABEL_CELLS = 22
+FINDING_INDENT = 3
+"""Where a finding's text begins, and goes on when it is folded."""
 
 
 def summary(survey: Survey) -> Line:
@@ -71,23 +73,26 @@ def _first_sentence(text: str) -> str:
     return head + stop.strip()
 
 
-def evidence_lines(finding: Finding) -> list[Line]:
-    """The evidence a line each, in the order of ``Finding.evidence``; then all else."""
+def evidence_lines(finding: Finding) -> tuple[list[Line], int]:
+    """The evidence a line each, in the order of ``Finding.evidence``, then all else; and the cell
+    in which their texts begin."""
+    labels = [evidence.label for evidence in finding.evidence]
+    cells = min(max(map(cell_len, [*labels, "disproved if"])), _MOST_LABEL_CELLS)
+
+    def label(text: str) -> Line:
+        return [*fit(line((text, "dim")), cells), Span(" ")]
+
     lines: list[Line] = [
-        line((_label(evidence.label), "dim"), evidence.text.replace("\n", " ⏎ "))
+        line(label(evidence.label), evidence.text.replace("\n", " ⏎ "))
         for evidence in finding.evidence
     ]
-    places = list(_places(finding))
+    places = _places(finding)
     if places:
-        lines.append(line((_label("see"), "dim"), *_joined(places)))
+        lines.append(line(label("see"), *_joined(places)))
     if finding.disproof:
-        lines.append(line((_label("disproved if"), "dim"), finding.disproof))
-    lines.append(line(finding.explanation))
-    return lines
-
-
-def _label(label: str) -> str:
-    return f"{label:<{_LABEL_CELLS}} "
+        lines.append(line(label("disproved if"), finding.disproof))
+    lines.append(line(label("what it means"), finding.explanation))
+    return lines, cells + 1
 
 
 def _joined(places: list[tuple[str, Link]]) -> list[Line]:

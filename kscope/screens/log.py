@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 
 from kscope.model.base import Address, Query
 from kscope.model.log import FACILITIES, LEVELS, Log, LogQuery, Record, Report
-from kscope.screens.base import NARROW, DashboardScreen
+from kscope.screens.base import DashboardScreen
 from kscope.screens.links import AddressLink, CpuLink, Link, LogLink, SymbolLink, TaskLink
 from kscope.widgets.filter_bar import Chip, FilterBar
 from kscope.widgets.line import Line, Span, line
@@ -90,9 +90,6 @@ class LogScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Ask for the whole log once; filters are applied here."""
         self.ask(LogQuery(), self._show, into=self._lines, what="reading the log")
-
-    def on_resize(self) -> None:
-        self.set_class(self.size.width < NARROW, "-narrow")
 
     def focus_first(self) -> None:
         """The log itself."""
@@ -230,10 +227,9 @@ class LogScreen(DashboardScreen):
         """A report's link stays on this screen, all others leave it."""
         if message.view is self._reports and isinstance(message.target, LogLink):
             message.stop()
+            message.prevent_default()  # or the base class's handler is called as well
             self.follow(message.target)
             self._lines.focus(scroll_visible=False)
-            return
-        super().on_text_view_link_followed(message)
 
     def follow(self, link: Link) -> None:
         """Go to a record."""

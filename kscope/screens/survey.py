@@ -12,9 +12,9 @@ from kscope.model.base import Query
 from kscope.model.debug_info import DebugInfoQuery, DebugInfoReport
 from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.system import System, SystemQuery
-from kscope.screens.base import NARROW, DashboardScreen
+from kscope.screens.base import DashboardScreen
 from kscope.screens.finding_lines import (
-    EVIDENCE_INDENT,
+    FINDING_INDENT,
     evidence_at,
     evidence_lines,
     finding_lines,
@@ -40,7 +40,9 @@ class SurveyScreen(DashboardScreen):
     SurveyScreen #survey-left { width: 6fr; }
     SurveyScreen #findings-pane { height: 3fr; }
     SurveyScreen #evidence-pane { height: 2fr; }
-    SurveyScreen #system-pane { height: auto; max-height: 40%; }
+    SurveyScreen #system-pane { height: 7fr; }
+    SurveyScreen #settings-pane { height: 4fr; }
+    SurveyScreen #dump-pane { height: 4fr; }
     SurveyScreen.-narrow #survey-right { display: none; }
     SurveyScreen.-narrow.-machine #survey-right { display: block; width: 100%; }
     SurveyScreen.-narrow.-machine #survey-left { display: none; }
@@ -55,9 +57,9 @@ class SurveyScreen(DashboardScreen):
     def compose(self) -> ComposeResult:
         self._survey: Survey | None = None
         self._machine: System | None = None
-        self._findings = TextView(id="survey-findings")
+        self._findings = TextView(wrapped=True, id="survey-findings")
+        self._findings.wrap_indent = FINDING_INDENT
         self._evidence = TextView(wrapped=True, id="survey-evidence")
-        self._evidence.wrap_indent = EVIDENCE_INDENT
         self._system = TextView(id="survey-system")
         self._load = TextView(id="survey-load")
         self._settings = TextView(id="survey-settings")
@@ -70,13 +72,13 @@ class SurveyScreen(DashboardScreen):
                 with Pane("Evidence", id="evidence-pane", subtitle="y copies the command"):
                     yield self._evidence
             with Vertical(id="survey-right"):
-                with Pane("System", classes="fit", id="system-pane"):
+                with Pane("System", id="system-pane"):
                     yield self._system
                 with Pane("Load", classes="fit"):
                     yield self._load
-                with Pane("How this kernel was set"):
+                with Pane("How this kernel was set", id="settings-pane"):
                     yield self._settings
-                with Pane("The dump"):
+                with Pane("The dump", id="dump-pane"):
                     yield self._dump
 
     def on_mount(self) -> None:
@@ -86,10 +88,6 @@ class SurveyScreen(DashboardScreen):
             SurveyQuery(), self._show, into=self._findings, what="looking for what is wrong",
             parts=True,
         )  # fmt: skip
-
-    def on_resize(self) -> None:
-        """Findings alone where there is no room for both columns."""
-        self.set_class(self.size.width < NARROW, "-narrow")
 
     def focus_first(self) -> None:
         """The findings."""
@@ -138,7 +136,8 @@ class SurveyScreen(DashboardScreen):
         if finding is None:
             self._evidence.show_state(Empty("no finding", "a healthy machine has none"))
         else:
-            self._evidence.show_lines(evidence_lines(finding))
+            lines, self._evidence.wrap_indent = evidence_lines(finding)
+            self._evidence.show_lines(lines)
         self.equivalent_changed()
 
     @on(LineView.CursorMoved)
