@@ -3,7 +3,14 @@
 import shlex
 
 from kscope.dialect.views import Equivalent
-from kscope.model.tasks import Task, Tasks, TaskSelection, TasksQuery, parse_duration
+from kscope.model.tasks import (
+    Task,
+    Tasks,
+    TaskSelection,
+    TasksQuery,
+    parse_duration,
+    parse_task,
+)
 
 QUERY = TasksQuery
 
@@ -32,7 +39,7 @@ def by_time(query: TasksQuery) -> bool:
 
 
 def _with_times(query: TasksQuery, notes: list[str]) -> str:
-    crash = "ps -m" + kind_option(query)
+    crash = "ps -m" + kind_option(query) + _names(query)
     if query.cpu:
         crash += f" -C {query.cpu.replace(' ', ',')}"
     if query.leaders:
@@ -47,7 +54,7 @@ def _with_times(query: TasksQuery, notes: list[str]) -> str:
 
 
 def _plain(query: TasksQuery, notes: list[str]) -> str:
-    crash = "ps" + kind_option(query)
+    crash = "ps" + kind_option(query) + _names(query)
     if query.leaders:
         crash += " -G"
     if query.policy:
@@ -68,6 +75,10 @@ def _plain(query: TasksQuery, notes: list[str]) -> str:
 def kind_option(selection: TaskSelection[Tasks]) -> str:
     """crash's option for kernel threads or user tasks only."""
     return " -k" if selection.kthreads else " -u" if selection.user else ""
+
+
+def _names(query: TasksQuery) -> str:
+    return "".join(f" {name}" for name in query.only.replace(",", " ").split())
 
 
 def greps(selection: TaskSelection[Tasks]) -> str:
@@ -159,6 +170,9 @@ def drgn_conditions(selection: TaskSelection[Tasks]) -> str:
     if selection.longer_than:
         nanoseconds = parse_duration(selection.longer_than)
         conditions.append(f"task_since_last_arrival_ns(task) > {nanoseconds}")
+    if selection.only:
+        named = [int(parse_task(name)) for name in selection.only.replace(",", " ").split()]
+        conditions.append(f"(task.pid.value_() in {named} or task.value_() in {named})")
     if selection.match:
         wanted = selection.match.removeprefix("!")
         flags = "" if any(c.isupper() for c in wanted) else ", re.I"
@@ -169,7 +183,7 @@ def drgn_conditions(selection: TaskSelection[Tasks]) -> str:
 
 # Text.
 
-_HEADER = "      PID    PPID  CPU       TASK        ST  %MEM      VSZ      RSS  COMM"
+HEADER = "      PID    PPID  CPU       TASK        ST  %MEM      VSZ      RSS  COMM"
 _POLICY_HEADER = "      PID    PPID  CPU       TASK        POLICY       PRIO  COMM"
 
 
@@ -181,7 +195,7 @@ def text(query: TasksQuery, result: Tasks) -> str:
         lines = [_POLICY_HEADER, *(_line_with_policy(task) for task in result.tasks)]
     else:
         memory = result.physical_memory_bytes
-        lines = [_HEADER, *(line(task, memory) for task in result.tasks)]
+        lines = [HEADER, *(line(task, memory) for task in result.tasks)]
     unreadable = [
         f"  PID {_shown(task.pid)} ({task.task:x}): {value.what}: {value.why}"
         for task in result.tasks
