@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 from drgn import Object, Program
-from drgn.helpers.common.memory import identify_address
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_rq
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
@@ -14,6 +13,7 @@ from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from kscope.kernel.cpu_spinning import spinning
 from kscope.kernel.cpu_stacks import Stretch, interrupt_handled, irqs_enabled, stretches
 from kscope.kernel.cpu_tasks import on_cpu
+from kscope.kernel.identify_address import addresses_of
 from kscope.kernel.ipis import current_csd, ipis
 from kscope.kernel.lists import collect
 from kscope.kernel.rcu import rcu
@@ -217,7 +217,7 @@ class _Answer:
             result = msgspec.structs.replace(
                 result,
                 backtrace=tuple(_frames(program, found, query.full)),
-                segments=tuple(_segment(program, stretch) for stretch in found),
+                segments=tuple(_segment(self._target, stretch) for stretch in found),
             )
         if query.raw and task is not None:
             words = collect(readings, "stack", lambda: _raw_stack(program, task))
@@ -284,7 +284,7 @@ def _words(program: Program, frame: CpuFrame, following: CpuFrame | None) -> tup
     return tuple(Address(word) for word in struct.unpack(f"<{len(data) // 8}Q", data))
 
 
-def _segment(program: Program, stretch: Stretch) -> CpuSegment:
+def _segment(target: Target, stretch: Stretch) -> CpuSegment:
     rflags = stretch.rflags
     return CpuSegment(
         kind=stretch.kind,
@@ -293,7 +293,7 @@ def _segment(program: Program, stretch: Stretch) -> CpuSegment:
             ()
             if rflags is None
             else tuple(
-                CpuRegister(name, Address(value), _target(program, name, value))
+                CpuRegister(name, Address(value), _target(target, name, value))
                 for name, value in stretch.registers.items()
             )
         ),
@@ -302,20 +302,17 @@ def _segment(program: Program, stretch: Stretch) -> CpuSegment:
     )
 
 
-def _target(program: Program, name: str, value: int) -> str:
+def _target(target: Target, name: str, value: int) -> str:
     """What a register points at, if that is in the kernel."""
     if value >> 47 != 0x1FFFF or name in ("rflags", "gs.base", "fs.base"):
         return ""
     try:
-        symbol = program.symbol(value)
+        symbol = target.program.symbol(value)
         offset = value - symbol.address
         return printable(symbol.name) + (f"+{offset:#x}" if offset else "")
     except LookupError:
         pass
-    try:
-        return printable(identify_address(program, value) or "")
-    except READ_ERRORS:
-        return ""
+    return addresses_of(target).identify(value).text
 
 
 def _raw_stack(program: Program, task: Object) -> Iterable[StackWord]:
