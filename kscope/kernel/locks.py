@@ -94,7 +94,8 @@ class _Graph:
         self._program: Program = target.program
         self._readings = Readings()
         self._rows = {int(row.task): row for row in table.rows}
-        self._waits = Waits(self._program)
+        stacks = {found.address: found.raw.stack for found in table.found}
+        self._waits = Waits(self._program, stacks)
         self._nodes: dict[int, _Node] = {}
         self._owners: dict[int, Owner] = {}
         self._queues: dict[int, tuple[Wait, list[Queued]]] = {}
@@ -149,8 +150,10 @@ class _Graph:
         pointer = Object(self._program, "unsigned long", address)
         task = cast("struct task_struct *", pointer)
         node = _Node(self._rows[address], task)
-        node.in_iowait = bool(task.in_iowait)
-        node.killable = bool(_state(task) & _TASK_WAKEKILL)
+        who = f"{node.comm} {node.pid}"
+        read = self._readings.read
+        node.in_iowait = read(f"in_iowait of {who}", lambda: bool(task.in_iowait), False)
+        node.killable = read(f"state of {who}", lambda: bool(_state(task) & _TASK_WAKEKILL), False)
         if node.row.active or node.row.state in ("RU", "ZO", "DE"):
             return node
         try:

@@ -10,11 +10,11 @@ Where the kernel itself records what a task waits for, that is used first.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from drgn import Object, Program, Type, cast, container_of, offsetof
+from drgn import FaultError, Object, Program, Type, cast, container_of, offsetof
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
@@ -111,10 +111,13 @@ _WQ_FLAG_CUSTOM = 0x04
 class Waits:
     """Finds what tasks wait for. Remembers the queues it has walked."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, stacks: Mapping[int, int | None]) -> None:
+        """
+        :param stacks: where each task's stack begins; ``None`` where that could not be read.
+        """
         self._program = program
         self._thread_size = int(program["THREAD_SIZE"])
-        self._stack_offset = offsetof(program.type("struct task_struct"), "stack")
+        self._stacks = stacks
         self._offsets: dict[tuple[str, str], int] = {}
         self._queues: dict[tuple[str, int], list[Queued]] = {}
         self._lock_of_link: dict[int, int] = {}
@@ -351,16 +354,17 @@ class Waits:
         task_offset = self._offset(listed.waiter_type, listed.task_member)
         previous, link = head, self._word(head)
         for _ in range(_LONGEST_QUEUE):
-            if link == head:
-                return
-            if self._word(link + 8) != previous:
-                return  # the list is broken from here on
-            waiter = link - link_offset
-            if listed.waiter_type != "struct wait_queue_entry" or self._is_task_entry(waiter):
-                task = self._word(waiter + task_offset)
-                self._lock_of_link[link] = head
-                yield Queued(task, waiter, self._mode(listed, waiter))
-            previous, link = link, self._word(link)
+            try:
+                if link == head or self._word(link + 8) != previous:
+                    return  # the end, or the list is broken from here on
+                waiter = link - link_offset
+                if listed.waiter_type != "struct wait_queue_entry" or self._is_task_entry(waiter):
+                    task = self._word(waiter + task_offset)
+                    self._lock_of_link[link] = head
+                    yield Queued(task, waiter, self._mode(listed, waiter))
+                previous, link = link, self._word(link)
+            except FaultError:
+                return  # what was found before stands
 
     def _mode(self, listed: _Listed, waiter: int) -> Mode:
         if listed is _RWSEM:
@@ -390,14 +394,17 @@ class Waits:
         return None
 
     def _on_own_stack(self, node: int, task_pointer: int) -> bool:
-        """Whether at ``task_pointer`` is the address of the task on whose stack ``node`` is."""
-        try:
-            task = self._word(task_pointer)
-            if task >> 63 == 0 or task % 8:
-                return False
-            base = self._word(task + self._stack_offset)
-        except READ_ERRORS:
+        """Whether at ``task_pointer`` is the address of the task on whose stack ``node`` is.
+
+        :raises LookupError: if it is a task's whose stack is not known, so that the question cannot
+            be answered: taking a waiter for the head of the list would make up a lock.
+        """
+        task = self._word(task_pointer)
+        if task not in self._stacks:
             return False
+        base = self._stacks[task]
+        if base is None:
+            raise LookupError(f"the stack of task {task:x}")
         return base <= node < base + self._thread_size
 
     def _is_task_entry(self, waiter: int) -> bool:

@@ -10,9 +10,9 @@ from kscope.kernel.locks import read_locks
 from kscope.kernel.log import log
 from kscope.kernel.panic import panic_message, panic_task
 from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.task_table import task_rows
+from kscope.kernel.task_table import task_rows, task_table
 from kscope.kernel.timers import jiffy_ns
-from kscope.model.base import QueryError
+from kscope.model.base import QueryError, Unreadable
 from kscope.model.cpus import Cpu, Cpus, CpusQuery
 from kscope.model.locks import Blocked, Lock, Locks
 from kscope.model.log import Log, LogQuery
@@ -115,6 +115,25 @@ class Facts:
     def online_cpus(self) -> list[Cpu]:
         """Those that were at work, also if a panic has since marked them offline."""
         return [cpu for cpu in self.all_cpus.cpus if cpu.online or cpu.active]
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """What could not be read of all that was asked for so far."""
+        found: list[Unreadable] = []
+        for name in ("log", "locks", "all_cpus"):
+            if name in self.__dict__:
+                found += self.__dict__[name].unreadable
+        for cpu in self.__dict__["all_cpus"].cpus if "all_cpus" in self.__dict__ else ():
+            found += [
+                Unreadable(f"CPU {cpu.cpu}: {each.what}", each.why) for each in cpu.unreadable
+            ]
+        if "tasks" in self.__dict__:
+            found += task_table(self.target).unreadable
+            damaged = [task for task in self.tasks if task.unreadable]
+            if damaged:
+                what = f"parts of {len(damaged)} of {len(self.tasks)} tasks"
+                found.append(Unreadable(what, damaged[0].unreadable[0].why))
+        return tuple(dict.fromkeys(found))
 
     # Numbers.
 

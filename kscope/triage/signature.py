@@ -36,9 +36,15 @@ def signature(facts: Facts, kind: PanicKind, findings: Sequence[Finding]) -> str
     first = next((finding for finding in findings if finding.severity != "info"), None)
     if first is None:
         return kind
-    functions = ()
-    for pid in first.tasks:
+    return " | ".join([kind, first.rule, *_of_culprit(facts, first)])
+
+
+def _of_culprit(facts: Facts, finding: Finding) -> list[str]:
+    for cpu in facts.all_cpus.cpus if finding.cpus else ():
+        if cpu.cpu == finding.cpus[0]:
+            stopped = {index for index, segment in enumerate(cpu.segments) if segment.stopped}
+            return telling(f.function for f in cpu.backtrace if f.segment not in stopped)
+    for pid in finding.tasks:
         if pid in facts.blocked:
-            functions = facts.blocked[pid].functions
-            break
-    return " | ".join([kind, first.rule, *telling(functions)])
+            return telling(facts.blocked[pid].functions)
+    return []

@@ -10,6 +10,7 @@ from kscope.model.base import Part, Progress, QueryError
 from kscope.model.survey import (
     Finding,
     Outcome,
+    Panic,
     RuleReport,
     Survey,
     SurveyQuery,
@@ -66,8 +67,12 @@ class _Survey:
             complete=identity.complete,
             filtered=identity.filtered,
         )
-        with time_limit(_PREPARATION_SECONDS):
-            self._panic = self._facts.panic
+        try:
+            with time_limit(_PREPARATION_SECONDS):
+                self._panic = self._facts.panic
+        except OutOfTimeError:
+            self._panic = Panic(kind="other", message="")
+            self._readings.note("the panic", "reading it took too long")
 
     def _number_of_cpus(self) -> int | None:
         if self._target.debug_info.types == "none":
@@ -132,7 +137,7 @@ class _Survey:
             verdict=self._verdict(findings) if findings or complete else "",
             signature=self._signature(findings) if complete else "",
             rules=tuple(self._reports.values()),
-            unreadable=self._readings.unreadable,
+            unreadable=(*self._facts.unreadable, *self._readings.unreadable),
         )
 
     def _verdict(self, findings: tuple[Finding, ...]) -> str:

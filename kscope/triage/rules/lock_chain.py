@@ -27,11 +27,13 @@ def _check(facts: Facts) -> Iterator[Finding]:
 def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     behind = [facts.blocked[pid] for pid in root.behind if pid in facts.blocked]
     longest = waited(behind)
+    owner = facts.blocked.get(root.pid) if root.pid is not None else None
+    # An owner that is blocked itself has mostly been so for longer than those behind it.
+    since = waited([owner, *behind]) if owner and owner.state == "UN" else longest
     lock = locks[0]
     called = f"{lock.kind} {lock.name or format(lock.address, 'x')}"
     count = f"{len(behind)} task{'s' if len(behind) > 1 else ''}"
     verb = "waits" if len(behind) == 1 else "wait"
-    owner = facts.blocked.get(root.pid) if root.pid is not None else None
     if owner is None:
         title = f"{count} {verb} for {called}, whose holder is not recorded"
         explanation = f"{root.doing[:1].upper()}{root.doing[1:]}. "
@@ -56,7 +58,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
         explanation += "Readers queue behind the first writer, although a reader has the lock. "
     return Finding(
         rule=RULE.name,
-        severity=severity_of(facts, longest),
+        severity=severity_of(facts, since),
         title=f"{title}, for up to {in_words(longest)}",
         explanation=explanation,
         evidence=(

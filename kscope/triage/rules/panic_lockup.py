@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator
 
+from drgn.helpers.linux.percpu import per_cpu
+
 from kscope.kernel.reading import READ_ERRORS
 from kscope.model.cpus import Cpu
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
+from kscope.triage.cpu_facts import inside, what_it_does
 from kscope.triage.evidence import of_cpu, of_lock, of_variable
 from kscope.triage.facts import Facts
 from kscope.triage.panics import modules_evidence, panic_finding
 from kscope.triage.rule import Rule
-from kscope.triage.signature import telling
 
 _SOFT = re.compile(r"soft lockup - CPU#(\d+) stuck for (\d+)s! \[(.*):(\d+)\]")
 _HARD = re.compile(r"hard LOCKUP on cpu ?(\d+)")
@@ -35,7 +37,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
     tasks: list[int] = []
     locks = []
     if cpu is not None:
-        functions = _spins_in(cpu)
+        functions = inside(cpu)
         if cpu.current is not None:
             title += f": {cpu.current.comm} {cpu.current.pid}"
             tasks.append(cpu.current.pid)
@@ -43,7 +45,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
             title += f" for {seconds} s"
         if functions:
             title += f" in {functions[0]}()"
-        evidence.append(of_cpu(cpu.cpu, _what_it_did(cpu)))
+        evidence.append(of_cpu(cpu.cpu, what_it_does(cpu)))
         explanation = _explanation(kind, cpu, functions)
     for spinner in facts.locks.spinning:
         lock = facts.lock_at.get(int(spinner.lock)) if spinner.lock is not None else None
@@ -55,7 +57,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
             evidence.append(of_lock(lock))
             if lock.owner is not None and spinner.cpu == number:
                 tasks.insert(0, lock.owner)
-    evidence += _hypervisor(facts)
+    evidence += _hypervisor(facts, number)
     evidence += modules_evidence(facts)
     if any(item.label == "hypervisor" for item in evidence):
         explanation += (
@@ -86,25 +88,6 @@ def _from_log(facts: Facts) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _spins_in(cpu: Cpu) -> list[str]:
-    """What it was doing below the interrupt that stopped it."""
-    stopped = {index for index, segment in enumerate(cpu.segments) if segment.stopped}
-    return telling(
-        frame.function
-        for frame in cpu.backtrace
-        if frame.segment not in stopped and frame.stack != "user"
-    )
-
-
-def _what_it_did(cpu: Cpu) -> str:
-    current = cpu.current
-    who = f"runs {current.comm} {current.pid}" if current else "runs an unknown task"
-    since = f" since at most {in_words(current.running_ns)}" if current else ""
-    irqs = {True: "on", False: "off", None: "unknown"}[cpu.irqs_enabled]
-    inside = " <- ".join(_spins_in(cpu))
-    return f"{who}{since}, interrupts {irqs}" + (f", in {inside}" if inside else "")
-
-
 def _explanation(kind: str, cpu: Cpu, functions: list[str]) -> str:
     where = f" in {functions[0]}()" if functions else ""
     if kind == "soft-lockup":
@@ -122,22 +105,32 @@ def _explanation(kind: str, cpu: Cpu, functions: list[str]) -> str:
     return f"CPU {cpu.cpu} ran{where} with interrupts off and did not come back. "
 
 
-def _hypervisor(facts: Facts) -> Iterator[Evidence]:
-    """That the machine is a virtual one, and how long its CPUs had to wait for real ones."""
+_HYPERVISOR_WORD, _HYPERVISOR_BIT = 4, 31
+"""``X86_FEATURE_HYPERVISOR``, the same in all kernels."""
+
+
+def _hypervisor(facts: Facts, cpu: int | None) -> Iterator[Evidence]:
+    """That the machine is a virtual one, and how long this CPU had to wait for a real one."""
     try:
-        kind = facts.program["x86_hyper_type"]
-        name = kind.format_(type_name=False)
-        if kind.value_() == 0:
-            name = ""
+        word = facts.program["boot_cpu_data"].x86_capability[_HYPERVISOR_WORD]
+        if not word.value_() >> _HYPERVISOR_BIT & 1:
+            return
     except READ_ERRORS:
-        name = ""
-    if not name:
         return
+    stolen = "unknown"
+    if cpu is not None:
+        try:
+            times = per_cpu(facts.program["kernel_cpustat"], cpu).cpustat
+            stolen = in_words(int(times[facts.program["CPUTIME_STEAL"]]))
+        except READ_ERRORS:
+            pass
     yield Evidence(
         label="hypervisor",
-        text=name,
-        crash="p x86_hyper_type",
-        drgn='print(prog["x86_hyper_type"])',
+        text=f"the CPUs are virtual; time stolen from CPU {cpu} since boot: {stolen} (0 also where "
+        "the host does not tell)",
+        crash="p boot_cpu_data.x86_capability",
+        drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
+        f'print(per_cpu(prog["kernel_cpustat"], {cpu}).cpustat[prog["CPUTIME_STEAL"]])',
     )
 
 

@@ -1,0 +1,107 @@
+"""CPUs that take interrupts and yet do not schedule: soft lockups, spinning for a lock."""
+
+from collections.abc import Iterator
+
+from kscope.model.cpus import Cpu
+from kscope.model.durations import in_words
+from kscope.model.locks import Lock
+from kscope.model.survey import Evidence, Finding
+from kscope.triage.cpu_facts import (
+    SECOND,
+    inside,
+    no_interrupts_ns,
+    runs,
+    tick_overdue_ns,
+    unscheduled_ns,
+    what_it_does,
+)
+from kscope.triage.evidence import of_cpu, of_lock
+from kscope.triage.facts import Facts
+from kscope.triage.rule import Rule
+
+_LONG_NS = 1 * SECOND
+
+
+def _check(facts: Facts) -> Iterator[Finding]:
+    for cpu in facts.online_cpus:
+        if cpu.panicked or no_interrupts_ns(cpu) >= _LONG_NS:
+            continue  # told of as the panic, or as a CPU with interrupts off
+        waiting = unscheduled_ns(cpu)
+        if cpu.lockup is not None:
+            for_ns = max(cpu.lockup.seconds * SECOND, waiting)
+            yield _finding(facts, cpu, f"Soft lockup of CPU {cpu.cpu}", for_ns)
+        elif cpu.spinning is not None and waiting >= _LONG_NS:
+            yield _finding(facts, cpu, f"CPU {cpu.cpu} spins", waiting)
+        elif not cpu.idle and tick_overdue_ns(cpu) >= _LONG_NS:
+            overdue = tick_overdue_ns(cpu)
+            yield _finding(facts, cpu, f"CPU {cpu.cpu} has lost its tick", overdue)
+
+
+def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
+    lock = _lock(facts, cpu)
+    functions = inside(cpu)
+    where = f" in {functions[0]}()" if functions else ""
+    title = f"{what}: {runs(cpu)}{where} for {in_words(for_ns)}"
+    explanation = f"CPU {cpu.cpu} has let nothing else run for {in_words(for_ns)}. "
+    tasks = [cpu.current.pid] if cpu.current else []
+    evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu)]
+    if lock is not None:
+        title += f", for {lock.kind} {lock.name or lock.address}"
+        evidence.append(of_lock(lock))
+        if lock.owner is not None:
+            explanation += (
+                f"It spins for a lock that {lock.owner_comm} {lock.owner} likely holds, so it is a "
+                "victim: look at the holder. "
+            )
+            tasks.append(lock.owner)
+        else:
+            explanation += "It spins for a lock whose holder is not known. "
+    elif cpu.spinning is not None:
+        explanation += f"It waits busily for {cpu.spinning.what}: look at what keeps these. "
+    else:
+        explanation += "Look for a loop on its stack that never calls cond_resched(). "
+    return Finding(
+        rule=RULE.name,
+        severity="critical" if cpu.lockup is not None else "warning",
+        title=title,
+        explanation=explanation,
+        evidence=tuple(evidence),
+        tasks=tuple(tasks),
+        cpus=(cpu.cpu,),
+        locks=(lock.address,) if lock is not None else (),
+        disproof="another task has run on that CPU since, or its watchdog's stamp is recent",
+        # Whoever spins for a lock is a victim of its holder.
+        rank=30 if cpu.spinning is not None else 12,
+    )
+
+
+def _lock(facts: Facts, cpu: Cpu) -> Lock | None:
+    if cpu.spinning is None or cpu.spinning.lock is None:
+        return None
+    return facts.lock_at.get(int(cpu.spinning.lock))
+
+
+def _evidence(cpu: Cpu) -> Iterator[Evidence]:
+    if cpu.lockup is not None:
+        yield Evidence(
+            label=f"watchdog of CPU {cpu.cpu}",
+            text=cpu.lockup.evidence,
+            crash=f"p watchdog_touch_ts:{cpu.cpu}",
+            drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
+            f'print(per_cpu(prog["watchdog_touch_ts"], {cpu.cpu}))',
+        )
+    waiting = [task for task in cpu.fair if (task.waiting_ns or 0) >= _LONG_NS]
+    if waiting:
+        names = ", ".join(
+            f"{task.comm} {task.pid} for {in_words(task.waiting_ns)}" for task in waiting[:4]
+        )
+        yield Evidence(
+            label=f"runqueue of CPU {cpu.cpu}",
+            text=f"ready to run and not run: {names}",
+            crash=f"runq -c {cpu.cpu} -m",
+            drgn="from drgn.helpers.linux.sched import cpu_rq, rq_for_each_fair_task\n\n"
+            f"for task in rq_for_each_fair_task(cpu_rq(prog, {cpu.cpu})):\n    print(task.comm)",
+        )
+
+
+RULE = Rule("cpu-stuck", "CPUs that do not schedule", _check, seconds=20.0)
