@@ -1,4 +1,4 @@
-"""Shapes of members that are arrays of arrays, which pahole writes into BTF as one long array.
+"""Shapes of members that are arrays of arrays, which BTF has as one long array up to Linux 6.12.
 
 ``dimensions.txt`` is written by `kscope.target.btf.generate` from the DWARF of reference kernels.
 Each line is a type and a member in the notation of `kscope.target.btf.expressions`, and the

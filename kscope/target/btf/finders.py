@@ -174,13 +174,14 @@ class ObjectFinder:
 
     def _find(self, name: str, flags: FindObjectFlags) -> Object | None:
         if FindObjectFlags.VARIABLE in flags:
+            # Before functions and constants, whose names take much longer to index.
             found = self._vmlinux.find(name, FindObjectFlags.VARIABLE)
             if found is not None:
                 return found
-            variable = self.globals.find(name)
-            if variable is not None:
-                drgn_type, address = variable
-                return Object(self._prog, drgn_type, address=address)
+        if FindObjectFlags.VARIABLE in flags or FindObjectFlags.FUNCTION in flags:
+            found = self._find_in_table(name, flags)
+            if found is not None:
+                return found
         found = self._vmlinux.find(name, flags & ~FindObjectFlags.VARIABLE)
         if found is not None or name in self.globals:
             return found
@@ -189,6 +190,16 @@ class ObjectFinder:
             if found is not None:
                 return found
         return None
+
+    def _find_in_table(self, name: str, flags: FindObjectFlags) -> Object | None:
+        found = self.globals.find(name)
+        if found is None:
+            return None
+        drgn_type, address = found
+        is_function = drgn_type.kind == TypeKind.FUNCTION
+        if (FindObjectFlags.FUNCTION if is_function else FindObjectFlags.VARIABLE) not in flags:
+            return None
+        return Object(self._prog, drgn_type, address=address)
 
     def _in_modules(self) -> list[_Names]:
         if self._module_names is None:

@@ -13,8 +13,8 @@ vmlinux is in Debian's package linux-image-RELEASE-dbg. Every variable with a sy
 in, but for those that the kernel's macros make for tracing, system calls and boot parameters, which
 are half of them and which nobody reads by name.
 
-And pahole writes an array of arrays as one long array, so that ``folios[gen][type][zone]`` could
-not be read as in the source: `kscope.target.btf.dimensions` gives such members their shape again.
+And up to Linux 6.12, BTF has an array of arrays as one long array, so that
+``folios[gen][type][zone]`` could not be read as in the source: `kscope.target.btf.dimensions` gives such members their shape again.
 """
 
 from __future__ import annotations

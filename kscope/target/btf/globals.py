@@ -28,6 +28,9 @@ from kscope.target.btf.symbols import KernelSymbols
 TABLE = Path(__file__).with_name("globals.txt")
 
 _ADDED = {
+    # drgn looks for this function to learn whether there is a virtual memory map. pahole wrote only
+    # functions that can be traced up to version 1.23, and this is none.
+    "vmemmap_populate": ["func(unsigned long,unsigned long,int,*struct vmem_altmap)int"],
     # Without CONFIG_NUMA, and with CONFIG_FLATMEM.
     "contig_page_data": ["struct pglist_data"],
     "mem_map": ["*struct page"],
@@ -43,7 +46,7 @@ _ADDED = {
     # In place of init_task.fs since Linux kernel commit 9a8e29695888 (in v7.3).
     "userspace_init_fs": ["*struct fs_struct"],
 }
-"""Variables that drgn's helpers read and no reference kernel has."""
+"""What drgn's helpers ask for and no reference kernel has as a variable."""
 
 
 _SCALAR = 8
@@ -126,7 +129,10 @@ class GlobalTypes:
     def size(self, name: str) -> int | None:
         """Size of a variable by its type, if both are known."""
         found = self.find(name)
-        return sizeof(found[0]) if found and found[0].is_complete() else None
+        if found is None or found[0].kind == TypeKind.FUNCTION or not found[0].is_complete():
+            return None
+        size: int = sizeof(found[0])
+        return size
 
     def _read(self, expression: str) -> Type | None:
         if expression == "-":
@@ -168,7 +174,7 @@ def _fills(drgn_type: Type, address: int, room: int) -> bool:
 
     :param room: Bytes to the next symbol, or 0 if they are not known.
     """
-    if not room or not drgn_type.is_complete():
+    if not room or drgn_type.kind == TypeKind.FUNCTION or not drgn_type.is_complete():
         return True
     following = address + room
     alignment = min(following & -following, _PAGE)

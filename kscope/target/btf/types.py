@@ -16,7 +16,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from drgn import Object, Program, Qualifiers, Type, TypeEnumerator, TypeMember, TypeParameter
+from drgn import (
+    Object,
+    Program,
+    Qualifiers,
+    Type,
+    TypeEnumerator,
+    TypeKind,
+    TypeMember,
+    TypeParameter,
+)
 
 from kscope.target.btf.dimensions import shape
 from kscope.target.btf.errors import DamagedBtfError
@@ -284,7 +293,7 @@ class TypeBuilder:
         """A member that is an array, and perhaps an array of arrays."""
         array = self.type(member)
         dimensions = shape(self._notation(type_id), name, array.length or 0)
-        if dimensions is None:
+        if dimensions is None or array.type.kind == TypeKind.ARRAY:
             return array
         nested = array.type
         for length in reversed(dimensions):

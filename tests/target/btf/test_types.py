@@ -197,6 +197,14 @@ def test_an_array_of_another_length_stays_as_it_is() -> None:
     assert builder(blob).type(3).member("nr_pages").type.type_name() == "long [41]"
 
 
+def test_an_array_of_arrays_that_btf_has_as_one_stays_as_it_is() -> None:
+    blob = Blob()
+    count = blob.integer("long int", 8, 1)
+    slots = blob.array(blob.array(count, 1), 3)
+    blob.compound("", 24, [("tags", slots, 0), ("marks", slots, 0)], kind=Kind.UNION)
+    assert builder(blob).type(4).member("marks").type.type_name() == "long [3][1]"
+
+
 def test_a_module_builds_on_the_types_of_vmlinux() -> None:
     prog = Program(Platform(Architecture.X86_64))
     base = TypeBuilder(prog, Btf(small_kernel().bytes()))
