@@ -14,7 +14,8 @@ in, but for those that the kernel's macros make for tracing, system calls and bo
 are half of them and which nobody reads by name.
 
 And up to Linux 6.12, BTF has an array of arrays as one long array, so that
-``folios[gen][type][zone]`` could not be read as in the source: `kscope.target.btf.dimensions` gives such members their shape again.
+``folios[gen][type][zone]`` could not be read as in the source: `kscope.target.btf.dimensions` gives
+such members their shape again.
 """
 
 from __future__ import annotations
