@@ -27,7 +27,8 @@ class Terminal:
         self.process_id, self._master = pty.fork()
         if self.process_id == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-            os.environ.pop("TMUX", None)
+            for name in ("TMUX", "COLUMNS", "LINES"):  # pytest's plugins set the latter two
+                os.environ.pop(name, None)
             ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
             os.execv(sys.executable, [sys.executable, "-m", "kscope", *arguments])
         self.before = termios.tcgetattr(self._master)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kscope.app import KscopeApp
-from kscope.screens.links import AddressLink, CpuLink, SymbolLink, TaskLink
+from kscope.model.log import LogQuery
+from kscope.screens.links import AddressLink, CpuLink, LogLink, SymbolLink, TaskLink
 from kscope.screens.log import LogScreen, linked
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
@@ -102,7 +103,7 @@ async def test_a_link_on_the_survey_opens_the_record_and_back_returns(
 ) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
-        dashboard.open_link(_last_report_link(dashboard))
+        dashboard.open_link(await _last_report_link(dashboard))
         await settle(pilot)
         view = shown(dashboard)
         assert "Kernel panic" in plain(view.line_at(view.cursor, 200))
@@ -111,12 +112,8 @@ async def test_a_link_on_the_survey_opens_the_record_and_back_returns(
         assert dashboard.current.NAME == "Survey"
 
 
-def _last_report_link(app: KscopeApp) -> Any:
-    from kscope.model.log import LogQuery
-    from kscope.screens.links import LogLink
-
-    log = app.session.remembered(LogQuery())
-    assert log is not None
+async def _last_report_link(app: KscopeApp) -> LogLink:
+    log = await app.session.ask(LogQuery())
     return LogLink(log.records[log.reports[-1].first].seq)
 
 
