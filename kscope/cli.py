@@ -80,7 +80,8 @@ def _show(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    options = parser.parse_args(arguments[1:])
+    # Options may stand between the VMCORE and what a view asks for.
+    options = parser.parse_intermixed_args(arguments[1:])
     query = headless.query_from(options, view.QUERY)
     print(headless.show(_target(options, parser), view, query, options.json))
     return 0
