@@ -24,13 +24,17 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self.output = b""
+        # pytest's plugins set COLUMNS and LINES, which would overrule the terminal's own size.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("TMUX", "COLUMNS", "LINES")
+        }
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.process_id, self._master = pty.fork()
         if self.process_id == 0:
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-            for name in ("TMUX", "COLUMNS", "LINES"):  # pytest's plugins set the latter two
-                os.environ.pop(name, None)
             ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-            os.execv(sys.executable, [sys.executable, "-m", "kscope", *arguments])
+            os.execve(sys.executable, [sys.executable, "-m", "kscope", *arguments], environment)
         self.before = termios.tcgetattr(self._master)
 
     def press(self, keys: str) -> None:
