@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from drgn import Architecture, FaultError, PlatformFlags, Program, Symbol
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 20
 """Bytes: no function is as long; a symbol that is says something else."""
 _LONGEST_INSTRUCTION = 16
+_LONG_NUMBER = re.compile(r"\$([0-9]{5,})\b")
 
 
 def code(target: Target, query: CodeQuery) -> Code:
@@ -134,7 +136,9 @@ class _Decoder:
             size=each.size,
             mnemonic=each.mnemonic,
             # As the kernel and GNU tools write it.
-            operands=each.op_str.replace(", ", ","),
+            operands=_LONG_NUMBER.sub(
+                lambda number: f"${int(number[1]):#x}", each.op_str.replace(", ", ",")
+            ),
             flow=flow,
             target=None if target is None else Address(target),
             target_name=name,
@@ -222,7 +226,7 @@ def _target(each: capstone.CsInsn, flow: FlowKind) -> int | None:
     return None
 
 
-def _per_cpu_offset(each: "capstone.CsInsn") -> int | None:
+def _per_cpu_offset(each: capstone.CsInsn) -> int | None:
     """The offset of a per-CPU variable that is named relative to %gs."""
     from capstone import CS_ARCH_X86, x86_const
 

@@ -140,6 +140,25 @@ def member_at(root: Field, offset: int, tag: str) -> str:
     return ""
 
 
+def path_at(root: Field, offset: int) -> str:
+    """The path of the innermost member that ``offset`` lies in, as far as it begins there."""
+    for field in root.fields:
+        inside = offset - field.offset
+        if not 0 <= inside < max(field.size, 1):
+            continue
+        below = ""
+        if field.kind in ("struct", "union") and (inside or not field.name):
+            below = path_at(field, inside)
+        elif field.kind == "array" and field.element is not None and field.element.size:
+            index, inside = divmod(inside, field.element.size)
+            deeper = path_at(field.at(index), inside) if inside else ""
+            return f"{field.name}[{index}]" + (f".{deeper}" if deeper else "")
+        if field.name and below:
+            return f"{field.name}.{below}"
+        return field.name or below
+    return ""
+
+
 def known_entry(program: Program, addresses: Addresses, head: int) -> tuple[Type, str, str] | None:
     """What the list at ``head`` is known to link, by the variable or the member that it is."""
     for guess in guesses(program, addresses, head):

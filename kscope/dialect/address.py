@@ -1,0 +1,139 @@
+"""What an address is, as crash's ``kmem`` and ``vtop`` print it."""
+
+from kscope.dialect.views import Equivalent
+from kscope.model.address import AddressQuery, AddressState
+
+QUERY = AddressQuery
+
+_DRGN = """\
+from drgn.helpers.common.memory import identify_address_all
+from drgn.helpers.linux.mm import follow_phys
+
+address = {address}
+for identity in identify_address_all(prog, address):
+    print(identity)
+print("physical", hex(follow_phys({mm}, address)))
+"""
+
+
+def equivalent(query: AddressQuery) -> Equivalent:
+    """``kmem``; where it lies is ``vtop``'s to say."""
+    address = query.address.removeprefix("0x")
+    if query.physical:
+        return Equivalent(f"kmem -p {address}", _DRGN.format(address=f"0x{address}", mm=_INIT_MM))
+    if query.task:
+        task = query.task.removeprefix("pid ").removeprefix("0x")
+        mm = (
+            f"find_task(prog, {task}).mm"
+            if query.task.startswith("pid ")
+            else f'Object(prog, "struct task_struct *", 0x{task}).mm'
+        )
+        imports = "from drgn import Object\nfrom drgn.helpers.linux.pid import find_task\n"
+        code = imports + _DRGN.format(address=_number(query.address), mm=mm)
+        return Equivalent(f"vtop -c {task} -u {address}", code)
+    code = _DRGN.format(address=_number(query.address), mm=_INIT_MM)
+    note = "the page tables are in vtop"
+    if _number(query.address).startswith("prog"):
+        note += "; crash's kmem takes no symbols, sym does"
+    return Equivalent(f"kmem {address}", code, note)
+
+
+_INIT_MM = 'prog["init_mm"].address_of_()'
+
+
+def _number(text: str) -> str:
+    try:
+        return hex(int(text, 16))
+    except ValueError:
+        name, plus, offset = text.partition("+")
+        return f'prog.symbol("{name.strip()}").address' + (f" + {offset.strip()}" if plus else "")
+
+
+def text(query: AddressQuery, result: AddressState) -> str:  # noqa: ARG001
+    """The parts of ``kmem`` and ``vtop`` that apply, one below the other."""
+    blocks = [_translation(result), _symbol(result), _tasks(result), _slab(result)]
+    blocks += [_vmap(result), _page(result)]
+    if result.text and not any(blocks[1:]):
+        blocks.insert(0, f"{result.address}: {result.text}")
+    if result.types:
+        blocks.append("TYPE  " + "\n      ".join(result.types))
+    blocks += ["\n".join(f"unreadable: {u.what}: {u.why}" for u in result.unreadable)]
+    return "\n\n".join(block for block in blocks if block) or f"{result.address}: nothing known"
+
+
+def _symbol(result: AddressState) -> str:
+    symbol = result.symbol
+    if symbol is None:
+        return ""
+    offset = f"+{symbol.offset}" if symbol.offset else ""
+    module = f" [{symbol.module}]" if symbol.module else ""
+    source = f" {result.source}" if result.source else ""
+    return f"{result.address:x} ({symbol.type_letter}) {symbol.name}{offset}{module}{source}"
+
+
+def _tasks(result: AddressState) -> str:
+    lines = []
+    for owner, where in ((result.task, "task_struct"), (result.stack_of, "stack")):
+        if owner is not None:
+            lines += [
+                f'    PID: {owner.pid}\nCOMMAND: "{owner.comm}"\n   TASK: {owner.task:x}',
+                f"  {where} + {owner.offset:#x}",
+            ]
+    return "\n".join(lines)
+
+
+def _slab(result: AddressState) -> str:
+    slab = result.slab
+    if slab is None:
+        return ""
+    state = {True: "ALLOCATED", False: "FREE", None: "FREE LIST CORRUPTED"}[slab.allocated]
+    shown = f"[{slab.object:x}]" if slab.allocated else f" {slab.object:x} "
+    which = "" if slab.index is None else f"  object {slab.index} of {slab.objects}"
+    offset = f"  +{slab.offset:#x}" if slab.offset else ""
+    return (
+        "CACHE             OBJSIZE  NAME\n"
+        f"{slab.cache_address:x}  {slab.object_size:>7}  {slab.cache}\n"
+        f"  SLAB              MEMORY\n"
+        f"  {slab.slab:x}  {slab.first_object or 0:x}\n"
+        "  FREE / [ALLOCATED]\n"
+        f"  {shown}  {state}{which}{offset}"
+    )
+
+
+def _vmap(result: AddressState) -> str:
+    area = result.vmap
+    if area is None:
+        return ""
+    caller = f"  {area.caller}" if area.caller else ""
+    return (
+        "   VM_STRUCT                 ADDRESS RANGE                SIZE\n"
+        f"{area.vm_struct:x}  {area.start:x} - {area.end:x}  {area.end - area.start:>9}{caller}"
+    )
+
+
+def _page(result: AddressState) -> str:
+    page = result.page
+    if page is None:
+        return ""
+    mapping = "?" if page.mapping is None else f"{page.mapping:x}"
+    index = "?" if page.index is None else f"{page.index:x}"
+    references = "?" if page.references is None else page.references
+    flags = "?" if page.flags is None else f"{page.flags:x}"
+    names = page.flag_names.replace("PG_", "").replace("|", ",").removeprefix("0")
+    return (
+        "      PAGE       PHYSICAL      MAPPING       INDEX CNT FLAGS\n"
+        f"{page.page:x} {page.physical:>8x} {mapping:>16} {index:>8} {references:>2}"
+        f" {flags} {names}"
+    ).rstrip()
+
+
+def _translation(result: AddressState) -> str:
+    if result.physical is None and not result.table:
+        return ""
+    physical = "(not mapped)" if result.physical is None else f"{result.physical:x}"
+    lines = ["VIRTUAL           PHYSICAL", f"{result.address:<16x}  {physical}"]
+    if result.table:
+        lines.append("")
+    for entry in result.table:
+        lines.append(f"{entry.level:>6}: {entry.address:x} => {entry.value:x}  ({entry.flags})")
+    return "\n".join(lines)
