@@ -20,6 +20,7 @@ from kscope.screens.base import DashboardScreen
 from kscope.screens.links import Link
 from kscope.screens.registry import SCREENS
 from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
 from kscope.widgets import theme
 from kscope.widgets.frame import Frame, FrameScreen, ScreenLabel
 from kscope.widgets.help import HelpOverlay
@@ -285,8 +286,9 @@ def _opens(digit: str) -> tuple[type[Any], ...]:
     return opens
 
 
-def run(session: Session, *, mouse: bool) -> int:
-    """Run the dashboard on a session that was just started; returns the exit status."""
+def run(worker: WorkerProcess, *, mouse: bool) -> int:
+    """Run the dashboard on a worker that was just started; returns the exit status."""
+    session = Session(worker)
     app = KscopeApp(session)
     try:
         sentence = app.run(mouse=mouse)

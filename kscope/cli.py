@@ -17,6 +17,9 @@ usage: kscope VMCORE [-s VMLINUX]        the dashboard
        kscope --live | --qemu SOCKET     the running kernel; a QEMU guest by its QMP socket
        kscope survey VMCORE…             what is wrong and what proves it; many side by side
        kscope show VIEW VMCORE [--json]  one view as text; kscope show lists them
+       kscope run VMCORE 'LINE'…         crash command lines: kscope run demo 'ps -m | grep UN'
+       kscope run VMCORE < SCRIPT        the same from a file, a line each
+       kscope config                     where aliases and keys are kept; import-crashrc
        kscope --version | --help
 
 Options of the dashboard:
@@ -49,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _show(arguments[1:])
         if command == "survey":
             return _survey(arguments[1:])
+        if command == "run":
+            from kscope import running
+
+            return running.run(arguments[1:])
+        if command == "config":
+            from kscope import configuring
+
+            return configuring.run(arguments[1:])
         return _dashboard(arguments)
     except QueryError as error:
         print(f"kscope: {error.sentence}", file=sys.stderr)
@@ -134,13 +145,13 @@ def _dashboard(arguments: list[str]) -> int:
         print("        kscope survey VMCORE prints the same as text.", file=sys.stderr)
         return 2
     target = _target(options, parser)
-    from kscope.session.client import Session
+    from kscope.session.process import WorkerProcess
 
     # The worker opens the dump while this process imports what draws the screen.
-    session = Session(target)
+    worker = WorkerProcess(target)
     from kscope.app import run
     from kscope.offers import remember_opened
 
     if options.vmcore not in ("", "demo"):
         remember_opened(options.vmcore)
-    return run(session, mouse=options.mouse)
+    return run(worker, mouse=options.mouse)

@@ -9,6 +9,7 @@ from kscope.demo import unpack
 from kscope.model.target import OpenQuery
 from kscope.session.answering import finish
 from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
 from kscope.target.opening import open_target
 from kscope.target.target import Target
 
@@ -28,7 +29,7 @@ def demo_target(demo: Path) -> Target:
 @pytest.fixture
 async def session(demo: Path) -> AsyncIterator[Session]:
     """The bundled dump in a worker, not yet connected."""
-    session = Session(OpenQuery(path=str(demo)))
+    session = Session(WorkerProcess(OpenQuery(path=str(demo))))
     yield session
     await session.close()
 

@@ -2,23 +2,19 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from kscope.model.base import Progress, Query, QueryError, Result, result_type
 from kscope.model.codec import unpack
-from kscope.model.target import Opened, OpenQuery
+from kscope.model.target import Opened
 from kscope.session import wire
+from kscope.session.process import WorkerProcess, next_id
 
 R = TypeVar("R", bound=Result)
 
@@ -65,38 +61,20 @@ class _Cache:
 class Session:
     """A target in a worker process.
 
-    The worker is started by the constructor, which needs no event loop: it opens the target
-    while the caller imports what it needs for the screen. ``connect`` attaches the event loop.
+    ``connect`` attaches the running event loop to a worker that was started before it.
     """
 
-    def __init__(
-        self, target: OpenQuery, command: tuple[str, ...] = ("-m", "kscope.session.worker")
-    ) -> None:
-        self.target = target
-        self.on_lost: Callable[[str], None] = lambda sentence: None
+    def __init__(self, worker: WorkerProcess) -> None:
+        self.target = worker.target
+        self.on_lost: Callable[[str], None] = _ignore
         """Called when the worker died and was replaced, with a sentence that says so."""
-        self._command = command
-        self._ids = itertools.count(1)
+        self._worker = worker
         self._pending: dict[int, _Pending] = {}
         self._cache = _Cache(_CACHE_BYTES)
         self._last_heard = 0.0
         self._closing = False
         self._reader_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
-        self._start()
-
-    def _start(self) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, *self._command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            # Signals from the terminal are the dashboard's business; PDEATHSIG ends the worker.
-            start_new_session=True,
-        )
-        self._open_id = next(self._ids)
-        self._write(wire.request(self._open_id, self.target))
 
     async def connect(
         self,
@@ -109,14 +87,15 @@ class Session:
         :raises QueryError: if it cannot be opened.
         """
         future: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
-        self._pending[self._open_id] = _Pending(self.target, future, progress, part)
+        self._pending[self._worker.open_id] = _Pending(self.target, future, progress, part)
         self._attach()
-        return await self._wait(self._open_id)
+        opened: Opened = await self._wait(self._worker.open_id)
+        return opened
 
     @property
     def worker_process_id(self) -> int:
         """The worker's PID."""
-        return self._process.pid
+        return self._worker.process_id
 
     def remembered(self, query: Query[R]) -> R | None:
         """The answer to ``query`` if it was given before."""
@@ -137,11 +116,11 @@ class Session:
         remembered = self._cache.get(query)
         if remembered is not None:
             return remembered
-        request_id = next(self._ids)
+        request_id = next_id()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = _Pending(query, future, progress, part)
         self._heard()
-        self._write(wire.request(request_id, query))
+        self._worker.write(wire.request(request_id, query))
         result: R = await self._wait(request_id)
         return result
 
@@ -158,13 +137,7 @@ class Session:
     def kill(self) -> None:
         """End the worker at once; needs no event loop."""
         self._closing = True
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._errors):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self._worker.close()
 
     async def idle(self) -> None:
         """Wait until every question asked so far is answered."""
@@ -196,32 +169,24 @@ class Session:
         pending.progress = pending.part = None
         # The answer that may still cross the cancel on its way is dropped unseen.
         pending.future.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self._write(wire.Cancel(request_id))
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
+        self._worker.write(wire.Cancel(request_id))
+        self._worker.interrupt()
         asyncio.get_running_loop().call_later(
-            _CANCEL_GRACE_SECONDS, self._kill_unless_obeyed, request_id, self._process
+            _CANCEL_GRACE_SECONDS, self._kill_unless_obeyed, request_id, self._worker
         )
 
-    def _kill_unless_obeyed(self, request_id: int, process: "subprocess.Popen[bytes]") -> None:
-        if request_id in self._pending and process is self._process and not self._closing:
-            process.kill()
-
-    def _write(self, message: wire.ToWorker) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # a dead worker is noticed by its end of file
-            self._process.stdin.write(wire.frame(message))
-            self._process.stdin.flush()
+    def _kill_unless_obeyed(self, request_id: int, worker: WorkerProcess) -> None:
+        if request_id in self._pending and worker is self._worker and not self._closing:
+            worker.kill()
 
     def _heard(self) -> None:
         self._last_heard = asyncio.get_running_loop().time()
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
         reader = asyncio.StreamReader(limit=_READ_SIZE)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader),
-            os.fdopen(os.dup(self._process.stdout.fileno()), "rb"),
+            os.fdopen(os.dup(self._worker.output), "rb"),
         )
         frames = wire.FrameReader(wire.FromWorker)
         reason = ""
@@ -290,45 +255,36 @@ class Session:
                 continue
             allowed = max(p.query.deadline_seconds for p in self._pending.values())
             if loop.time() - self._last_heard > allowed:
-                self._process.kill()
+                self._worker.kill()
 
     def _lost(self, reason: str) -> None:
         if self._closing:
             return
-        with contextlib.suppress(ProcessLookupError):
-            if reason:
-                self._process.kill()
-        status = self._process.wait()
+        worker = self._worker
+        if reason:
+            worker.kill()
+        ended = worker.how_it_ended()
+        if reason:
+            ended = f"sent what cannot be read ({reason})"
         asked = ", ".join(sorted({type(p.query).__name__ for p in self._pending.values()}))
-        sentence = f"The worker {_how_it_ended(status, reason)}" + (
-            f" while answering {asked}." if asked else "."
-        )
-        errors = self._last_error()
+        sentence = f"The worker {ended}" + (f" while answering {asked}." if asked else ".")
+        errors = worker.last_error()
+        worker.close()
         lost, self._pending = self._pending, {}
-        opening = self._open_id in lost
+        opening = self._worker.open_id in lost
         for pending in lost.values():
             if not pending.future.done():
                 pending.future.set_exception(QueryError(sentence, errors, kind="worker-lost"))
         if opening:
             return
-        self._start()
+        self._worker = WorkerProcess(self.target, worker.command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Failing to open again shows in the next question, which then finds no target.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._pending[self._open_id] = _Pending(self.target, future, None, None)
+        self._pending[self._worker.open_id] = _Pending(self.target, future, None, None)
         self._attach()
         self.on_lost(sentence + " It was started again.")
 
-    def _last_error(self) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "backslashreplace").strip().splitlines()
-        self._errors.close()
-        return lines[-1] if lines else ""
 
-
-def _how_it_ended(status: int, reason: str) -> str:
-    if reason:
-        return f"sent what cannot be read ({reason})"
-    if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+def _ignore(_sentence: str) -> None:
+    pass

@@ -156,7 +156,8 @@ class Worker:
         if job.slices is None:
             begun = self._begin(job.query)
             if not isinstance(begun, Generator):
-                return begun
+                answered: Result = begun
+                return answered
             job.slices = begun
         try:
             step: Progress | Part[Any] = next(job.slices)

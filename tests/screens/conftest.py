@@ -12,6 +12,7 @@ from textual.widgets import Input
 from kscope.app import KscopeApp
 from kscope.model.target import OpenQuery
 from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -43,7 +44,7 @@ def unmoving(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def dashboard(demo: Path) -> AsyncIterator[KscopeApp]:
     """The dashboard on the bundled dump, not yet running."""
-    session = Session(OpenQuery(path=str(demo)))
+    session = Session(WorkerProcess(OpenQuery(path=str(demo))))
     yield KscopeApp(session)
     session.kill()
 

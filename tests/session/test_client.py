@@ -20,13 +20,14 @@ from kscope.model.log import LogQuery
 from kscope.model.system import SystemQuery
 from kscope.model.target import Opened, OpenQuery
 from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
+
+SLOW_WORKER = (str(Path(__file__).with_name("slow_worker.py")),)
 
 
 @pytest.fixture
 async def slow() -> AsyncIterator[Session]:
-    session = Session(
-        OpenQuery(path="/vmcore"), command=(str(Path(__file__).with_name("slow_worker.py")),)
-    )
+    session = Session(WorkerProcess(OpenQuery(path="/vmcore"), SLOW_WORKER))
     await session.connect()
     yield session
     await session.close()
@@ -64,9 +65,7 @@ async def test_an_answer_is_remembered(slow: Session) -> None:
 
 
 async def test_a_live_target_is_never_remembered() -> None:
-    session = Session(
-        OpenQuery(live=True), command=(str(Path(__file__).with_name("slow_worker.py")),)
-    )
+    session = Session(WorkerProcess(OpenQuery(live=True), SLOW_WORKER))
     await session.connect()
     await session.ask(SystemQuery())
     assert session.remembered(SystemQuery()) is None
@@ -170,14 +169,14 @@ async def test_the_next_question_is_answered_after_the_worker_was_killed(
 async def test_a_target_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a dump\n")
-    session = Session(OpenQuery(path=str(path)))
+    session = Session(WorkerProcess(OpenQuery(path=str(path))))
     with pytest.raises(QueryError, match="is text, not a dump"):
         await session.connect()
     await session.close()
 
 
 async def test_closing_leaves_no_worker_behind(demo: Path) -> None:
-    session = Session(OpenQuery(path=str(demo)))
+    session = Session(WorkerProcess(OpenQuery(path=str(demo))))
     await session.connect()
     await session.close()
     assert not is_running(session.worker_process_id)
@@ -188,9 +187,9 @@ def test_no_worker_outlives_a_killed_client(demo: Path, death: signal.Signals) -
     code = (
         "import sys, time\n"
         "from kscope.model.target import OpenQuery\n"
-        "from kscope.session.client import Session\n"
-        "session = Session(OpenQuery(path=sys.argv[1]))\n"
-        "print(session.worker_process_id, flush=True)\n"
+        "from kscope.session.process import WorkerProcess\n"
+        "worker = WorkerProcess(OpenQuery(path=sys.argv[1]))\n"
+        "print(worker.process_id, flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen(
