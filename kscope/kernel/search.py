@@ -1,0 +1,319 @@
+"""All places in memory that hold a value: crash's ``search``.
+
+What is searched is physical memory, each page once, in slices of some 25 ms: after each, the
+worker may answer somebody else or be told to stop. The addresses reported are those by which the
+kernel knows the memory.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+from drgn import FaultError, Object, TypeKind
+from drgn.helpers.linux.mm import for_each_vmap_area, page_to_virt, phys_to_page
+
+from kscope.kernel.fields import of_type
+from kscope.kernel.identify_address import Addresses, Identity, addresses_of
+from kscope.kernel.memory import start_address
+from kscope.kernel.physical_ranges import physical_ranges
+from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.task_table import task_table_in_slices
+from kscope.kernel.type_guesses import guesses, path_at
+from kscope.kernel.unwind import unwind
+from kscope.model.base import Address, Part, Progress, QueryError
+from kscope.model.search import Hit, Search, SearchQuery
+from kscope.model.text import printable
+from kscope.target.target import Target
+
+_SLICE_SECONDS = 0.025
+_FIRST_SLICE = 1 << 20
+_CONTEXT = 56
+"""Characters of text that are shown from where it was found on, as crash shows them."""
+_START_KERNEL_MAP = 0xFFFFFFFF80000000
+
+
+class _Found(NamedTuple):
+    address: int
+    """Physical, or virtual on stacks."""
+    value: str
+
+
+class _Pattern(NamedTuple):
+    """What is looked for."""
+
+    shown: str
+    in_range: Callable[[int, int, bool], Iterator[_Found]]
+    """In the addresses from one to another, which is included, physical or not."""
+    length: int
+    """In bytes."""
+
+
+def search(target: Target, query: SearchQuery) -> Generator[Progress | Part[Search], None, Search]:
+    """Answer a SearchQuery."""
+    pattern = _pattern(target, query)
+    places = _Places(target)
+    found = _in_stacks(target, pattern) if query.stacks else _in_memory(target, pattern)
+    result = Search(value=pattern.shown, hits=())
+    hits: list[Hit] = []
+    for done, total, fresh in found:
+        new = [places.hit(each, stack=query.stacks) for each in islice(fresh, query.limit + 1)]
+        hits += new[: query.limit - len(hits)]
+        result = msgspec.structs.replace(result, bytes_searched=done)
+        if len(hits) >= query.limit:
+            return msgspec.structs.replace(result, hits=tuple(hits), truncated=True)
+        if new:
+            first = len(hits) - len(new)
+            yield Part(msgspec.structs.replace(result, hits=tuple(new), first=first))
+        yield Progress(done, total, f"searching, {len(hits)} found")
+    return msgspec.structs.replace(result, hits=tuple(hits))
+
+
+def _pattern(target: Target, query: SearchQuery) -> _Pattern:
+    program = target.program
+    text = query.value.strip()
+    if text[:1] in ('"', "'"):
+        wanted = text.strip(text[0]).encode()
+        if len(wanted) < 2:
+            raise QueryError("One character is everywhere: look for a longer text.")
+
+        def of_text(start: int, end: int, physical: bool) -> Iterator[_Found]:
+            for address in program.search_memory(wanted).set_address_range(start, end, physical):
+                yield _Found(address, _around(target, address, physical))
+
+        return _Pattern(f'"{printable(wanted)}"', of_text, len(wanted))
+    if query.bits not in (16, 32, 64):
+        raise QueryError(f"There are no values of {query.bits} bits.", "16, 32 or 64.")
+    value = _value(target, text) & (1 << query.bits) - 1
+    mask = _value(target, query.mask) if query.mask else 0
+    begin: Any = {
+        16: program.search_memory_u16,
+        32: program.search_memory_u32,
+        64: program.search_memory_u64,
+    }[query.bits]
+    digits = query.bits // 4
+    iterator = begin(value, ignore_mask=mask & (1 << query.bits) - 1)
+
+    def of_value(start: int, end: int, physical: bool) -> Iterator[_Found]:
+        for address, found in iterator.set_address_range(start, end, physical):
+            yield _Found(address, f"{found:0{digits}x}")
+
+    return _Pattern(f"{value:0{digits}x}", of_value, query.bits // 8)
+
+
+def _value(target: Target, text: str) -> int:
+    """A number, an address or a symbol; ``&x`` and ``x`` are both where x is."""
+    try:
+        return int(text, 0) & (1 << 64) - 1
+    except ValueError:
+        return start_address(target, text)
+
+
+def _around(target: Target, address: int, physical: bool) -> str:
+    for length in (_CONTEXT, 8):
+        try:
+            raw = target.program.read(address, length, physical)
+        except FaultError:
+            continue
+        return printable(raw.partition(b"\0")[0])
+    return ""
+
+
+_Step = tuple[int, int, Iterable[_Found]]
+"""Bytes searched, bytes to search, what was found in between."""
+
+
+def _in_memory(target: Target, pattern: _Pattern) -> Iterator[_Step]:
+    ranges = physical_ranges(target)
+    total = sum(len(each) for each in ranges)
+    done, size = 0, _FIRST_SLICE
+    for each in ranges:
+        position = each.start
+        while position < each.stop:
+            began = time.monotonic()
+            end = min(position + size, each.stop)
+            # What begins in this slice may end in the next.
+            reach = min(end + pattern.length - 1, each.stop) - 1
+            found = list(_readable(pattern, position, reach))
+            done += end - position
+            position = end
+            yield done, total, found
+            taken = time.monotonic() - began
+            size = max(4096, int(size * min(2.0, _SLICE_SECONDS / max(taken, 1e-4))) & ~0xFFF)
+
+
+def _readable(pattern: _Pattern, start: int, end: int) -> Iterator[_Found]:
+    """What is found in a range of which pages may yet be missing."""
+    while start <= end:
+        found: list[_Found] = []
+        try:
+            found.extend(pattern.in_range(start, end, True))
+        except FaultError as error:
+            bad = error.address if error.address is not None else start
+            bad &= ~0xFFF
+            if bad > start:
+                yield from _readable(pattern, start, bad - 1)
+            start = max(bad, start & ~0xFFF) + 4096
+            continue
+        yield from found
+        return
+
+
+def _in_stacks(target: Target, pattern: _Pattern) -> Iterator[_Step]:
+    try:
+        size = int(target.program["THREAD_SIZE"])
+    except READ_ERRORS as error:
+        raise QueryError("How large kernel stacks are cannot be told.") from error
+    slices = task_table_in_slices(target)
+    while True:
+        try:
+            next(slices)
+            yield 0, 0, ()
+        except StopIteration as stop:
+            tasks = stop.value.found
+            break
+    stacks = [task.raw.stack for task in tasks if task.raw.stack]
+    began = time.monotonic()
+    pending: list[_Found] = []
+    for count, stack in enumerate(stacks, 1):
+        try:
+            pending += pattern.in_range(stack, stack + size - 1, False)
+        except FaultError:
+            continue
+        if time.monotonic() - began > _SLICE_SECONDS or count == len(stacks):
+            yield count * size, len(stacks) * size, pending
+            pending = []
+            began = time.monotonic()
+
+
+class _Places:
+    """Names the places that were found."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._program = target.program
+        self._addresses: Addresses = addresses_of(target)
+        self._image = self._kernel_image()
+        self._mapped: dict[int, int] | None = None
+        self._frames: dict[int, list[tuple[int, str]]] = {}
+
+    def hit(self, found: _Found, *, stack: bool) -> Hit:
+        address = found.address if stack else self._virtual(found.address)
+        identity = self._addresses.identify(address)
+        if identity.kind == "direct":
+            # Pages that vmalloc() mapped are better known by where they are mapped.
+            mapped = self._vmalloc().get(found.address >> 12)
+            if mapped is not None:
+                address = mapped + (found.address & 0xFFF)
+                identity = self._addresses.identify(address)
+        return self._described(found, address, identity)
+
+    def _described(self, found: _Found, address: int, identity: Identity) -> Hit:
+        owner = None
+        if identity.kind == "stack":
+            owner = self._addresses.stack_owner(address)
+        return Hit(
+            address=Address(address),
+            value=found.value,
+            what=identity.text,
+            kind=identity.kind,
+            member=self._member(address, identity),
+            pid=None if owner is None else owner[1],
+            comm="" if owner is None else owner[2],
+            task=None if owner is None else Address(owner[0]),
+            frame="" if owner is None else self._frame(owner[0], address),
+        )
+
+    def _member(self, address: int, identity: Identity) -> str:
+        """Which member of the object it is that holds the value."""
+        if identity.kind not in ("task", "slab", "symbol", "per-cpu"):
+            return ""
+        try:
+            for guess in guesses(self._program, self._addresses, address):
+                if guess.type.unaliased_kind() in (TypeKind.STRUCT, TypeKind.UNION):
+                    root = of_type(self._program, guess.type)
+                    path = path_at(root, address - guess.start)
+                    return f"{guess.type.type_name()}.{path}" if path else ""
+        except READ_ERRORS:
+            pass
+        return ""
+
+    def _frame(self, task: int, address: int) -> str:
+        """The function in whose frame a word of a stack is."""
+        if task not in self._frames:
+            try:
+                frames = unwind(self._target, task).frames
+            except (QueryError, *READ_ERRORS):
+                frames = ()
+            self._frames[task] = [
+                (int(frame.sp), _named(frame.function, frame.offset))
+                for frame in frames
+                if frame.sp is not None and not frame.inline
+            ]
+        found = ""
+        for stack_pointer, name in self._frames[task]:
+            # A frame reaches from its stack pointer up to that of the function that called it.
+            if stack_pointer <= address:
+                found = name
+            else:
+                break
+        return found
+
+    def _kernel_image(self) -> tuple[range, int]:
+        """Where the kernel's image is in physical memory, and what to add for its address."""
+        base = self._target.vmcoreinfo.number("phys_base")
+        try:
+            start = self._program.symbol("_text").address
+            end = self._program.symbol("_end").address
+        except LookupError:
+            return range(0), 0
+        if base is None or start < _START_KERNEL_MAP:
+            return range(0), 0
+        shift = _START_KERNEL_MAP - base
+        return range(start - shift, end - shift), shift
+
+    def _virtual(self, physical: int) -> int:
+        image, shift = self._image
+        if physical in image:
+            return physical + shift
+        page = phys_to_page(self._program, physical)
+        address: int = page_to_virt(page).value_()
+        return address + (physical & 0xFFF)
+
+    def _vmalloc(self) -> dict[int, int]:
+        """Addresses of the pages of all vmap areas, by page frame."""
+        if self._mapped is None:
+            self._mapped = {}
+            for area in for_each_vmap_area(self._program):
+                try:
+                    self._add_area(area, self._mapped)
+                except READ_ERRORS:
+                    continue
+        return self._mapped
+
+    def _add_area(self, area: Object, mapped: dict[int, int]) -> None:
+        vm = area.vm.read_()
+        if not vm:
+            return
+        count, pages = vm.nr_pages.value_(), vm.pages.value_()
+        if not count or not pages or count > 1 << 20:
+            return
+        start = vm.addr.value_()
+        raw = self._program.read(pages, 8 * count)
+        base, size = self._struct_pages()
+        for index in range(count):
+            page = int.from_bytes(raw[8 * index : 8 * index + 8], "little")
+            if page >= base:
+                mapped[(page - base) // size] = start + index * 4096
+
+    def _struct_pages(self) -> tuple[int, int]:
+        first = phys_to_page(self._program, 0)
+        return first.value_(), first.type_.type.size
+
+
+def _named(function: str, offset: int | None) -> str:
+    return f"{function}+{offset:#x}" if offset else function
+
+
+ANSWERS = {SearchQuery: search}
