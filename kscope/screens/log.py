@@ -285,10 +285,12 @@ class _LogLines(Sequence[Line]):
             role = "critical"
         elif record.level == 4:
             role = "warning"
+        facility = FACILITIES[record.facility] if record.facility < len(FACILITIES) else "?"
         return (
             Span(self._time(record, before), "dim"),
             Span(_level_letter(record), role or "dim"),
-            Span(" "),
+            # Only what the kernel did not say itself is marked: a line of systemd's is not news.
+            Span(f" {facility}: " if record.facility else " ", "dim"),
             *linked(record.text.replace("\n", " ⏎ "), role),
         )
 

@@ -64,6 +64,8 @@ def identify(given: str) -> Core:
             f"{path} cannot be read: {error.strerror}.",
             "Dumps are usually readable by root only; try sudo, or change the file's mode."
             if isinstance(error, PermissionError)
+            else "Kernels built without CONFIG_PROC_KCORE and most containers have none."
+            if str(path) == "/proc/kcore"
             else "Check the path.",
         ) from error
 

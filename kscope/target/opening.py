@@ -122,7 +122,7 @@ def _with_debug_info(
         search = vmlinux.find(identity)
     path = search.path
     if path is None and query.debuginfod:
-        path = yield from fetching.by_debuginfod(program)
+        path = yield from fetching.by_debuginfod(identity)
     dwarf = path is not None and _load_dwarf(program, path)
     if query.vmlinux and not dwarf:
         raise QueryError(
