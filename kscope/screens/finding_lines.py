@@ -23,11 +23,15 @@ def summary(survey: Survey) -> Line:
         (sum(f.severity == severity for f in survey.findings), word, role)
         for severity, word, role in (
             ("critical", "critical", "critical"),
-            ("warning", "warnings", "warning"),
-            ("info", "notes", "dim"),
+            ("warning", "warning", "warning"),
+            ("info", "note", "dim"),
         )
     ]
-    parts: list[Line] = [line((f"{n} {word}", role)) for n, word, role in counts if n]
+    parts: list[Line] = [
+        line((f"{n} {word}{'s' if n > 1 and word != 'critical' else ''}", role))
+        for n, word, role in counts
+        if n
+    ]
     spans = line("Findings")
     for position, part in enumerate(parts):
         spans = line(spans, ("  " if position == 0 else " · ", "dim"), part)

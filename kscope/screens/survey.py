@@ -12,6 +12,7 @@ from kscope.model.base import Query
 from kscope.model.debug_info import DebugInfoQuery, DebugInfoReport
 from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.system import System, SystemQuery
+from kscope.model.task_states import TaskStates, TaskStatesQuery
 from kscope.screens.base import DashboardScreen
 from kscope.screens.finding_lines import (
     FINDING_INDENT,
@@ -21,7 +22,13 @@ from kscope.screens.finding_lines import (
     first_place,
     summary,
 )
-from kscope.screens.survey_lines import dump_lines, load_lines, settings_lines, system_lines
+from kscope.screens.survey_lines import (
+    dump_lines,
+    load_lines,
+    settings_lines,
+    states_line,
+    system_lines,
+)
 from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
@@ -157,7 +164,13 @@ class SurveyScreen(DashboardScreen):
         self._settings.show_lines(
             settings_lines(system), empty=Empty("no settings can be read without types")
         )
+        if system.cpu_states:
+            self.ask(TaskStatesQuery(), self._show_states, into=self._load, what="counting tasks")
         self.ask(DebugInfoQuery(), self._show_dump, into=self._dump, what="looking at modules")
+
+    def _show_states(self, states: TaskStates) -> None:
+        if self._machine is not None:
+            self._load.show_lines([*load_lines(self._machine), states_line(states)])
 
     def _show_dump(self, debug_info: DebugInfoReport) -> None:
         identity = self.dashboard.identity

@@ -9,12 +9,13 @@ from kscope.model.debug_info import DebugInfoReport
 from kscope.model.log import Log
 from kscope.model.system import CpuState, System
 from kscope.model.target import Identity
+from kscope.model.task_states import TaskStates
 from kscope.screens.links import CpuLink, LogLink, TaskLink
 from kscope.widgets.facts import bar, facts
 from kscope.widgets.line import Cell, Line, Span, line
 from kscope.widgets.text_view import link
 
-_BAR_CELLS = 16
+_BAR_CELLS = 12
 
 
 def system_lines(system: System) -> list[Line]:
@@ -90,6 +91,21 @@ def load_lines(system: System) -> list[Line]:
             )
         )  # fmt: skip
     return lines
+
+
+def states_line(states: TaskStates) -> Line:
+    """How many tasks are in each state; those in UN as a bar of all that are not idle workers."""
+    counts = dict(states.states)
+    blocked = counts.pop("UN", 0)
+    awake = blocked + sum(n for state, n in counts.items() if state != "ID")
+    others: list[Cell] = [
+        part for state, count in counts.items() for part in ("  ", (state, "dim"), f" {count:,}")
+    ]
+    role = "critical" if blocked else "accent"
+    return line(
+        ("UN ", "dim"), " ", bar(blocked / awake if awake else 0, _BAR_CELLS, role),
+        (f" {blocked:,}", "strong" if blocked else ""), *others,
+    )  # fmt: skip
 
 
 def _cpu_word(state: CpuState, panic_cpu: int | None) -> Span:
