@@ -5,13 +5,15 @@ worker may answer somebody else or be told to stop. The addresses reported are t
 kernel knows the memory.
 """
 
+import contextlib
+import struct
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from drgn import FaultError, Object, TypeKind
+from drgn import FaultError, Object, PlatformFlags, TypeKind
 from drgn.helpers.linux.mm import for_each_vmap_area, page_to_virt, phys_to_page
 
 from kscope.kernel.fields import of_type
@@ -19,7 +21,7 @@ from kscope.kernel.identify_address import Addresses, Identity, addresses_of
 from kscope.kernel.memory import start_address
 from kscope.kernel.physical_ranges import physical_ranges
 from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.task_table import task_table_in_slices
+from kscope.kernel.task_table import task_table, task_table_in_slices
 from kscope.kernel.type_guesses import guesses, path_at
 from kscope.kernel.unwind import unwind
 from kscope.model.base import Address, Part, Progress, QueryError
@@ -31,6 +33,7 @@ _SLICE_SECONDS = 0.025
 _FIRST_SLICE = 1 << 20
 _CONTEXT = 56
 """Characters of text that are shown from where it was found on, as crash shows them."""
+_CODES = {2: "H", 4: "I", 8: "Q"}
 _START_KERNEL_MAP = 0xFFFFFFFF80000000
 
 
@@ -44,8 +47,10 @@ class _Pattern(NamedTuple):
     """What is looked for."""
 
     shown: str
-    in_range: Callable[[int, int, bool], Iterator[_Found]]
-    """In the addresses from one to another, which is included, physical or not."""
+    in_memory: Callable[[int, int], Iterator[_Found]]
+    """In the physical addresses from one to another, which is included."""
+    in_bytes: Callable[[bytes, int], Iterator[_Found]]
+    """In bytes that begin at an address."""
     length: int
     """In bytes."""
 
@@ -53,7 +58,10 @@ class _Pattern(NamedTuple):
 def search(target: Target, query: SearchQuery) -> Generator[Progress | Part[Search], None, Search]:
     """Answer a SearchQuery."""
     pattern = _pattern(target, query)
+    # Naming the places needs all tasks' stacks: 20,000 take a second to read.
+    yield from task_table_in_slices(target)
     places = _Places(target)
+    yield from places.prepare()
     found = _in_stacks(target, pattern) if query.stacks else _in_memory(target, pattern)
     result = Search(value=pattern.shown, hits=())
     hits: list[Hit] = []
@@ -78,28 +86,48 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
         if len(wanted) < 2:
             raise QueryError("One character is everywhere: look for a longer text.")
 
-        def of_text(start: int, end: int, physical: bool) -> Iterator[_Found]:
-            for address in program.search_memory(wanted).set_address_range(start, end, physical):
-                yield _Found(address, _around(target, address, physical))
+        def text_in_memory(start: int, end: int) -> Iterator[_Found]:
+            for address in program.search_memory(wanted).set_address_range(start, end, True):
+                yield _Found(address, _around(target, address))
 
-        return _Pattern(f'"{printable(wanted)}"', of_text, len(wanted))
+        def text_in_bytes(raw: bytes, start: int) -> Iterator[_Found]:
+            position = raw.find(wanted)
+            while position >= 0:
+                context = raw[position : position + _CONTEXT].partition(b"\0")[0]
+                yield _Found(start + position, printable(context))
+                position = raw.find(wanted, position + 1)
+
+        return _Pattern(f'"{printable(wanted)}"', text_in_memory, text_in_bytes, len(wanted))
     if query.bits not in (16, 32, 64):
         raise QueryError(f"There are no values of {query.bits} bits.", "16, 32 or 64.")
     value = _value(target, text) & (1 << query.bits) - 1
-    mask = _value(target, query.mask) if query.mask else 0
+    mask = (_value(target, query.mask) if query.mask else 0) & (1 << query.bits) - 1
     begin: Any = {
         16: program.search_memory_u16,
         32: program.search_memory_u32,
         64: program.search_memory_u64,
     }[query.bits]
-    digits = query.bits // 4
-    iterator = begin(value, ignore_mask=mask & (1 << query.bits) - 1)
+    size, digits = query.bits // 8, query.bits // 4
+    iterator = begin(value, ignore_mask=mask)
+    order = _byte_order(target)
 
-    def of_value(start: int, end: int, physical: bool) -> Iterator[_Found]:
-        for address, found in iterator.set_address_range(start, end, physical):
+    def in_memory(start: int, end: int) -> Iterator[_Found]:
+        for address, found in iterator.set_address_range(start, end, True):
             yield _Found(address, f"{found:0{digits}x}")
 
-    return _Pattern(f"{value:0{digits}x}", of_value, query.bits // 8)
+    def in_bytes(raw: bytes, start: int) -> Iterator[_Found]:
+        words = struct.unpack(f"{order}{len(raw) // size}{_CODES[size]}", raw)
+        for index, word in enumerate(words):
+            if not (word ^ value) & ~mask:
+                yield _Found(start + index * size, f"{word:0{digits}x}")
+
+    return _Pattern(f"{value:0{digits}x}", in_memory, in_bytes, size)
+
+
+def _byte_order(target: Target) -> str:
+    platform = target.program.platform
+    little = platform is None or bool(platform.flags & PlatformFlags.IS_LITTLE_ENDIAN)
+    return "<" if little else ">"
 
 
 def _value(target: Target, text: str) -> int:
@@ -110,10 +138,10 @@ def _value(target: Target, text: str) -> int:
         return start_address(target, text)
 
 
-def _around(target: Target, address: int, physical: bool) -> str:
+def _around(target: Target, address: int) -> str:
     for length in (_CONTEXT, 8):
         try:
-            raw = target.program.read(address, length, physical)
+            raw = target.program.read(address, length, True)
         except FaultError:
             continue
         return printable(raw.partition(b"\0")[0])
@@ -148,7 +176,7 @@ def _readable(pattern: _Pattern, start: int, end: int) -> Iterator[_Found]:
     while start <= end:
         found: list[_Found] = []
         try:
-            found.extend(pattern.in_range(start, end, True))
+            found.extend(pattern.in_memory(start, end))
         except FaultError as error:
             bad = error.address if error.address is not None else start
             bad &= ~0xFFF
@@ -165,22 +193,13 @@ def _in_stacks(target: Target, pattern: _Pattern) -> Iterator[_Step]:
         size = int(target.program["THREAD_SIZE"])
     except READ_ERRORS as error:
         raise QueryError("How large kernel stacks are cannot be told.") from error
-    slices = task_table_in_slices(target)
-    while True:
-        try:
-            next(slices)
-            yield 0, 0, ()
-        except StopIteration as stop:
-            tasks = stop.value.found
-            break
-    stacks = [task.raw.stack for task in tasks if task.raw.stack]
+    stacks = [task.raw.stack for task in task_table(target).found if task.raw.stack]
     began = time.monotonic()
     pending: list[_Found] = []
     for count, stack in enumerate(stacks, 1):
-        try:
-            pending += pattern.in_range(stack, stack + size - 1, False)
-        except FaultError:
-            continue
+        # drgn searches the direct mapping only, and stacks are vmalloc'ed.
+        with contextlib.suppress(FaultError):
+            pending += pattern.in_bytes(target.program.read(stack, size), stack)
         if time.monotonic() - began > _SLICE_SECONDS or count == len(stacks):
             yield count * size, len(stacks) * size, pending
             pending = []
@@ -195,7 +214,8 @@ class _Places:
         self._program = target.program
         self._addresses: Addresses = addresses_of(target)
         self._image = self._kernel_image()
-        self._mapped: dict[int, int] | None = None
+        self._mapped: dict[int, int] = {}
+        """Addresses by page frame."""
         self._frames: dict[int, list[tuple[int, str]]] = {}
 
     def hit(self, found: _Found, *, stack: bool) -> Hit:
@@ -203,7 +223,7 @@ class _Places:
         identity = self._addresses.identify(address)
         if identity.kind == "direct":
             # Pages that vmalloc() mapped are better known by where they are mapped.
-            mapped = self._vmalloc().get(found.address >> 12)
+            mapped = self._mapped.get(found.address >> 12)
             if mapped is not None:
                 address = mapped + (found.address & 0xFFF)
                 identity = self._addresses.identify(address)
@@ -281,18 +301,25 @@ class _Places:
         address: int = page_to_virt(page).value_()
         return address + (physical & 0xFFF)
 
-    def _vmalloc(self) -> dict[int, int]:
-        """Addresses of the pages of all vmap areas, by page frame."""
-        if self._mapped is None:
-            self._mapped = {}
-            for area in for_each_vmap_area(self._program):
-                try:
-                    self._add_area(area, self._mapped)
-                except READ_ERRORS:
-                    continue
-        return self._mapped
+    def prepare(self) -> Generator[Progress, None, None]:
+        """Find out which page frames vmalloc() mapped, and where."""
+        cache = self._program.cache
+        if "kscope vmalloc pages" in cache:
+            self._mapped = cache["kscope vmalloc pages"]
+            return
+        began = time.monotonic()
+        try:
+            for count, area in enumerate(for_each_vmap_area(self._program)):
+                with contextlib.suppress(*READ_ERRORS):
+                    self._add_area(area)
+                if time.monotonic() - began > _SLICE_SECONDS:
+                    yield Progress(count, 0, "reading vmap areas")
+                    began = time.monotonic()
+        except READ_ERRORS:
+            return  # their tree is damaged: such pages keep the names of the direct mapping
+        cache["kscope vmalloc pages"] = self._mapped
 
-    def _add_area(self, area: Object, mapped: dict[int, int]) -> None:
+    def _add_area(self, area: Object) -> None:
         vm = area.vm.read_()
         if not vm:
             return
@@ -305,7 +332,7 @@ class _Places:
         for index in range(count):
             page = int.from_bytes(raw[8 * index : 8 * index + 8], "little")
             if page >= base:
-                mapped[(page - base) // size] = start + index * 4096
+                self._mapped[(page - base) // size] = start + index * 4096
 
     def _struct_pages(self) -> tuple[int, int]:
         first = phys_to_page(self._program, 0)
