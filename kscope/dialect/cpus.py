@@ -6,13 +6,13 @@ the RFLAGS in ``bt -a``.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from kscope.dialect.stacks import register_lines
 from kscope.dialect.views import Equivalent
 from kscope.model.cpus import (
     STATES,
     Cpu,
     CpuFrame,
     Cpus,
-    CpuSegment,
     CpusQuery,
     FairEntity,
     Function,
@@ -25,6 +25,7 @@ from kscope.model.cpus import (
     state_of,
 )
 from kscope.model.durations import in_words
+from kscope.model.stacks import Frame
 
 QUERY = CpusQuery
 
@@ -255,8 +256,12 @@ def title(cpu: Cpu) -> str:
     )
 
 
-def backtrace(cpu: Cpu, *, full: bool = False) -> str:
-    """``bt -c``, with ``full`` ``bt -f -c``. crash leaves inline frames out."""
+def backtrace(cpu: Cpu, *, full: bool = False, sources: bool = False, offsets: str = "") -> str:
+    """``bt -c``, with ``full`` ``bt -f -c``. crash leaves inline frames out.
+
+    :param sources: with source lines, as ``bt -l``.
+    :param offsets: ``d`` or ``x``: with the offset into each function, as ``bt -s`` and ``-sx``.
+    """
     lines = [title(cpu)]
     if not cpu.backtrace:
         why = next((u.why for u in cpu.unreadable if u.what == "backtrace"), "")
@@ -267,27 +272,27 @@ def backtrace(cpu: Cpu, *, full: bool = False) -> str:
         frames = [f for f in cpu.backtrace if f.segment == index and not f.inline]
         before = cpu.segments[index - 1] if index else None
         if segment.kind == "user":
-            lines += _registers(segment)
+            lines += register_lines(segment.registers)
             break
         if before is not None and before.kind not in ("nmi", "exception"):
             # What was interrupted is not counted as a frame: the exception RIP stands for it.
-            lines.append(_exception_rip(frames[0]))
-            lines += _registers(segment)
+            lines.append(exception_rip(frames[0]))
+            lines += register_lines(segment.registers)
             frames = frames[1:]
         elif before is not None:
-            lines.append(_exception_rip(frames[0]))
-            lines += _registers(segment)
+            lines.append(exception_rip(frames[0]))
+            lines += register_lines(segment.registers)
             lines.append(f"--- <{'NMI ' if before.kind == 'nmi' else ''}exception stack> ---")
+        switched = False
         for frame, following in zip(frames, [*frames[1:], None], strict=True):
-            lines.append(_frame(number, frame))
+            lines.append(_frame(number, frame, offsets, switched=switched))
             number += 1
+            if sources and frame.source:
+                lines.append("    " + ": ".join(frame.source.rsplit(":", 1)))
             if full:
                 lines += _words(frame)
-            if (
-                segment.kind == "irq"
-                and following is not None
-                and _on_other_stack(frame, following)
-            ):
+            switched = following is not None and _on_other_stack(frame, following)
+            if switched and segment.kind == "irq":
                 lines.append("--- <IRQ stack> ---")
     return "\n".join(lines)
 
@@ -298,13 +303,15 @@ def _on_other_stack(frame: CpuFrame, following: CpuFrame) -> bool:
     return not 0 <= following.sp - frame.sp < 0x8000
 
 
-def _frame(number: int, frame: CpuFrame) -> str:
+def _frame(number: int, frame: CpuFrame, offsets: str, *, switched: bool) -> str:
     where = "?" * 16
     if frame.sp is not None:
-        # crash shows where the return address lies.
-        where = f"{frame.sp if frame.interrupted else frame.sp - 8:016x}"
+        # crash shows where the return address lies, unless that is on another stack.
+        where = f"{frame.sp if frame.interrupted or switched else frame.sp - 8:016x}"
     module = f" [{frame.module}]" if frame.module else ""
     name = frame.function or "(unknown)"
+    if offsets and frame.offset is not None:
+        name += f"+{frame.offset:#x}" if offsets == "x" else f"+{frame.offset}"
     return f"{f'#{number}':>3} [{where}] {name} at {frame.address:x}{module}"
 
 
@@ -315,29 +322,10 @@ def _words(frame: CpuFrame) -> Iterator[str]:
         yield f"    {frame.sp + 8 * start:016x}: {words} "
 
 
-def _exception_rip(frame: CpuFrame) -> str:
+def exception_rip(frame: Frame) -> str:
+    """What stands for a frame that was interrupted."""
     name = f"{frame.function}+{frame.offset}" if frame.function else f"{frame.address:016x}"
     return f"    [exception RIP: {name}]"
-
-
-_REGISTER_ROWS = (
-    ("rip", "rsp", "rflags"), ("rax", "rbx", "rcx"), ("rdx", "rsi", "rdi"), ("rbp", "r8", "r9"),
-    ("r10", "r11", "r12"), ("r13", "r14", "r15"), ("cs", "ss"),
-)  # fmt: skip
-_WIDTHS = {"rflags": 8, "cs": 4, "ss": 4}
-_LABELS = {"cs": 2, "ss": 2}
-
-
-def _registers(segment: CpuSegment) -> Iterator[str]:
-    values = {register.name: register.value for register in segment.registers}
-    for row in _REGISTER_ROWS:
-        known = [
-            f"{name.upper():>{_LABELS.get(name, 3)}}: {values[name]:0{_WIDTHS.get(name, 16)}x}"
-            for name in row
-            if name in values
-        ]
-        if known:
-            yield "    " + "  ".join(known)
 
 
 def raw_stack(cpu: Cpu) -> str:

@@ -7,7 +7,7 @@ saved; which of the layers says something about the CPU itself is decided here.
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -65,23 +65,26 @@ class Stretch:
         return self.registers.get("rflags")
 
 
-def stretches(target: Target, cpu: int, current: Object, saved: bool) -> list[Stretch]:
+def stretches(
+    target: Target, cpu: int, current: Object, *, saved: bool, panicked: bool
+) -> list[Stretch]:
     """What ``cpu`` was doing, innermost first.
 
     :param current: ``struct task_struct *``, the task that it runs.
     :param saved: whether its registers are in a crash note.
+    :param panicked: whether it is the CPU that crashed.
     """
     program = target.program
     found: list[Stretch] = []
     trace = kernel_stack_trace(current)
     registers = trace.segments[0].frames[0].registers() if trace.segments else {}
     if saved:
-        nmi = _stopping_nmi(program, cpu, current, registers)
-        if nmi:
-            found.append(_nmi_stretch(target, nmi))
+        kind, handler = _stopping_frames(program, cpu, current, registers, panicked)
+        if handler:
+            found.append(_handler_stretch(target, kind, handler))
     for segment in trace.segments:
         frames = segment.frames[:_MOST_FRAMES]
-        kind: StackKind = segment.kind.name.lower()  # type: ignore[assignment]
+        kind = segment.kind.name.lower()  # type: ignore[assignment]
         found.append(_stretch(target, kind, frames, len(found), frames[0].registers()))
     return found
 
@@ -148,55 +151,72 @@ def _stack_pointer(frame: StackFrame) -> Address | None:
         return None
 
 
-def _nmi_stretch(target: Target, drgn_frames: Sequence[StackFrame]) -> Stretch:
-    stretch = _stretch(target, "nmi", drgn_frames, 0, {})
-    # It halted a little behind the call that pc returns from.
-    first = msgspec.structs.replace(stretch.frames[0], interrupted=False)
-    return Stretch("nmi", (first, *stretch.frames[1:]), {}, stretch.drgn_frames)
+def _handler_stretch(target: Target, kind: StackKind, drgn_frames: Sequence[StackFrame]) -> Stretch:
+    stretch = _stretch(target, kind, drgn_frames, 0, {})
+    # The innermost address is that of a return, not of an interruption.
+    frames = tuple(msgspec.structs.replace(frame, interrupted=False) for frame in stretch.frames)
+    return Stretch(kind, frames, {}, stretch.drgn_frames)
 
 
-def _stopping_nmi(
-    program: Program, cpu: int, current: Object, registers: dict[str, int]
-) -> Sequence[StackFrame]:
-    """The frames of the NMI by which the crash stopped a CPU.
+def _stopping_frames(
+    program: Program, cpu: int, current: Object, registers: dict[str, int], panicked: bool
+) -> tuple[StackKind, Sequence[StackFrame]]:
+    """The frames of the handler that stopped a CPU, which its crash note leaves out.
 
-    ``crash_notes`` has the registers from before the NMI. The handler, ``crash_nmi_callback()``,
-    calls the function that saves them and then halts for ever: the return address of that call is
-    still below its stack pointer. Unwinding from there must lead back to the saved registers, or
-    it was left over from something else.
+    ``crash_notes`` has the registers from before the handler: before the NMI that stopped this CPU,
+    or before the exception that crashed it. ``crash_nmi_callback()`` has called the function that
+    saves them and halts for ever; ``crash_kexec()`` has called ``__crash_kexec()``, which does not
+    return. The return address of that call is still on the stack. Unwinding from there must lead
+    back to the saved registers, or it was left over from something else.
     """
     try:
-        handler = program.symbol("crash_nmi_callback")
-        for start, size in _nmi_stacks(program, cpu, current, registers):
-            data = program.read(start, size)
-            words = struct.unpack(f"<{len(data) // 8}Q", data)
-            for index, word in enumerate(words):
-                if not handler.address < word < handler.address + handler.size:
-                    continue
-                frames = _unwind(program, word, start + 8 * (index + 1))
-                for position, frame in enumerate(frames):
-                    # The first counts as interrupted, since it was given registers.
-                    if position and frame.interrupted:
-                        if (frame.pc, frame.sp) == (registers["rip"], registers["rsp"]):
-                            return list(frames)[:position]
-                        break
+        if panicked:
+            kind: StackKind = "task"
+            handler = program.symbol("crash_kexec")
+            start, size = _stack_below(program, current, registers)
+        else:
+            kind = "nmi"
+            handler = program.symbol("crash_nmi_callback")
+            start, size = _nmi_stack(program, cpu, current, registers)
+        data = program.read(start, size)
+        for index, word in enumerate(struct.unpack(f"<{len(data) // 8}Q", data)):
+            if not handler.address < word < handler.address + handler.size:
+                continue
+            frames = _unwind(program, word, start + 8 * (index + 1))
+            for position, frame in enumerate(frames):
+                # The first counts as interrupted too, since it was given registers.
+                if frame.interrupted and frame.sp != frames[0].sp:
+                    if (frame.pc, frame.sp) == (registers["rip"], registers["rsp"]):
+                        return kind, list(frames)[:position]
+                    break
     except READ_ERRORS:
         pass
-    return ()
+    return "unknown", ()
 
 
-def _nmi_stacks(
+def _stack_below(program: Program, current: Object, registers: dict[str, int]) -> tuple[int, int]:
+    """Where the handler of an exception puts its frames: below what it interrupted, or at the top
+    of the task's stack if that was user space."""
+    start, size = current.stack.value_(), int(program["THREAD_SIZE"])
+    if registers["cs"] & 3:
+        return start, size
+    sp = registers["rsp"]
+    if not start <= sp < start + size:
+        start = sp & -size
+    return start, sp - start & -8
+
+
+def _nmi_stack(
     program: Program, cpu: int, current: Object, registers: dict[str, int]
-) -> Iterable[tuple[int, int]]:
+) -> tuple[int, int]:
     """The stack that an NMI uses: its own, or the task's if it interrupted user space."""
-    if registers.get("cs", 0) & 3:
-        yield current.stack.value_(), int(program["THREAD_SIZE"])
-        return
+    if registers["cs"] & 3:
+        return current.stack.value_(), int(program["THREAD_SIZE"])
     # Since Linux kernel commit 019b17b3ffe4 ("x86/exceptions: Add structs for exception stacks")
     # (in v5.1).
     stack = per_cpu(program["cea_exception_stacks"], cpu).NMI_stack
     assert stack.address_ is not None
-    yield stack.address_, len(stack)
+    return stack.address_, len(stack)
 
 
 def _unwind(program: Program, pc: int, sp: int) -> StackTrace:

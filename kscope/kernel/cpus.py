@@ -159,7 +159,11 @@ class _Answer:
             found = read(
                 "backtrace",
                 lambda: stretches(
-                    self._target, cpu, task, bool(self._saved and cpu in self._saved)
+                    self._target,
+                    cpu,
+                    task,
+                    saved=bool(self._saved and cpu in self._saved),
+                    panicked=cpu == self._panic_cpu,
                 ),
                 [],
             )
