@@ -85,7 +85,10 @@ def what_stopped(program: Program, task: Object) -> Stopped:
     by_panic = not _MACHINERY.isdisjoint(names[:4]) and frames[0].interrupted
     start = 0
     if by_panic:
-        start = next((i for i in range(1, len(frames)) if frames[i].interrupted), len(frames))
+        # Functions inlined into the innermost one count as interrupted with it.
+        start = next(
+            (i for i, f in enumerate(frames) if f.interrupted and f.sp != frames[0].sp), len(frames)
+        )
     way = tuple(names[:start])
     if start == len(frames) or names[start - 1].startswith(("entry_", "ret_from_fork")):
         return Stopped(

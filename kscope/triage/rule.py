@@ -24,5 +24,5 @@ class Rule:
     needs_types: bool = True
     live: bool = True
     """Whether what it reads stands still long enough on a running machine."""
-    seconds: float = 2.0
+    seconds: float = 10.0
     """After that it is stopped, and what it found by then is kept."""

@@ -96,4 +96,4 @@ def _finding(facts: Facts, device: str, old: list[_Request], total: int) -> Find
 
 
 RULE = Rule("block-requests", "block requests that do not complete", _check,
-            needs=("struct request",), seconds=5.0)  # fmt: skip
+            needs=("struct request",))  # fmt: skip

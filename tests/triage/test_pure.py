@@ -1,0 +1,122 @@
+"""What needs no dump: the wait graph's rings and ends, OOM reports, categories, durations."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kscope.kernel.oom_report import parse
+from kscope.kernel.wait_categories import category_of
+from kscope.kernel.wait_graph import Edge, WaitGraph
+from kscope.kernel.waits import Wait
+from kscope.model.durations import in_words
+from kscope.model.log import Record, Report
+
+
+def edges(*pairs: tuple[int, int | None]) -> list[Edge]:
+    """Each task waits for a lock of its own that the other owns."""
+    return [Edge(task, 1000 + task, owner, True) for task, owner in pairs]
+
+
+def test_two_tasks_that_wait_for_each_other_are_one_ring() -> None:
+    (ring,) = WaitGraph(edges((1, 2), (2, 1))).rings()
+    assert ring.tasks == (1, 2)
+    assert ring.locks == (1001, 1002)
+
+
+def test_a_ring_of_three_is_found_once_from_its_lowest() -> None:
+    (ring,) = WaitGraph(edges((3, 1), (1, 2), (2, 3))).rings()
+    assert ring.tasks == (1, 2, 3)
+
+
+def test_a_task_that_waits_for_itself_is_a_ring_of_one() -> None:
+    (ring,) = WaitGraph(edges((1, 1))).rings()
+    assert ring.tasks == (1,)
+
+
+def test_those_queued_behind_a_ring_are_behind_it_and_not_in_it() -> None:
+    (ring,) = WaitGraph(edges((1, 2), (2, 1), (3, 2), (4, 3))).rings()
+    assert ring.tasks == (1, 2)
+    assert set(ring.behind) == {3, 4}
+
+
+def test_a_chain_ends_at_the_task_that_waits_for_nobody() -> None:
+    graph = WaitGraph(edges((1, 2), (2, 3)))
+    assert graph.rings() == []
+    (end,) = graph.ends()
+    assert (end.task, end.behind) == (3, (2, 1))
+
+
+def test_a_chain_ends_before_a_lock_without_owner() -> None:
+    (end,) = WaitGraph(edges((1, 2), (2, None))).ends()
+    assert (end.task, end.behind) == (2, (1,))
+
+
+def test_a_lock_without_owner_is_an_end_if_nobody_waits_for_its_waiters() -> None:
+    (end,) = WaitGraph([Edge(1, 50, None, False), Edge(2, 50, None, False)]).ends()
+    assert (end.task, end.locks, end.behind) == (None, (50,), (1, 2))
+
+
+def test_a_ring_over_an_uncertain_owner_is_not_certain() -> None:
+    (ring,) = WaitGraph([Edge(1, 10, 2, True), Edge(2, 20, 1, False)]).rings()
+    assert not ring.certain
+
+
+@given(st.dictionaries(st.integers(1, 30), st.one_of(st.none(), st.integers(1, 30))))
+def test_every_waiting_task_is_in_a_ring_or_behind_one_or_before_an_end(
+    owners: dict[int, int | None],
+) -> None:
+    graph = WaitGraph(edges(*owners.items()))
+    rings, ends = graph.rings(), graph.ends()
+    in_rings = [task for ring in rings for task in ring.tasks]
+    assert len(in_rings) == len(set(in_rings))
+    covered = set(in_rings)
+    for ring in rings:
+        covered.update(ring.behind)
+    for end in ends:
+        covered.update(end.behind)
+        if end.task is not None:
+            covered.add(end.task)
+    assert set(owners) <= covered
+
+
+def record(text: str) -> Record:
+    return Record(0, 0, 4, 0, "", text)
+
+
+def test_an_oom_report_of_a_cgroup_is_parsed() -> None:
+    lines = [
+        "php invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=2, oom_score_adj=0",
+        "Mem-Info:",
+        "active_anon:10 inactive_anon:20 isolated_anon:0\n shmem:5 free:738",
+        "Node 0 active_anon:40kB",
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,task=php,pid=77,uid=33",
+        "Memory cgroup out of memory: Killed process 77 (php) total-vm:100kB",
+    ]
+    records = [record(line) for line in lines]
+    report = parse(records, Report("oom", lines[0], 0, len(lines) - 1))
+    assert report is not None
+    assert (report.comm, report.order, report.constraint) == ("php", 2, "a memory cgroup")
+    assert report.pages["shmem"] == 5
+    assert "active_anon" in report.pages
+    assert report.pages["active_anon"] == 10
+    assert report.killed == ((77, "php"),)
+
+
+def test_a_task_in_direct_reclaim_waits_for_memory_also_while_it_waits_for_io() -> None:
+    functions = ["__schedule", "io_schedule", "shrink_node", "try_to_free_pages"]
+    assert category_of(None, functions, True)[0] == "memory"
+
+
+def test_a_task_behind_a_lock_waits_for_the_lock_wherever_it_took_it() -> None:
+    wait = Wait("mutex", 1, "exclusive", 2, "")
+    functions = ["__schedule", "__mutex_lock", "jbd2_journal_start", "ext4_create"]
+    assert category_of(wait, functions, False)[0] == "lock"
+
+
+def test_a_task_in_io_wait_without_a_known_function_waits_for_io() -> None:
+    assert category_of(None, ["__schedule", "some_driver_wait"], True)[0] == "io"
+
+
+def test_durations_have_their_two_largest_units() -> None:
+    assert [in_words(n * 10**6) for n in (31, 7_100, 33_000, 581_000, 11_220_000, 190_800_000)] == [
+        "31 ms", "7.1 s", "33 s", "9 m 41 s", "3 h 7 m", "2 d 5 h",
+    ]  # fmt: skip
