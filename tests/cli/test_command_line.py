@@ -10,14 +10,14 @@ import pytest
 from kscope import __version__
 
 
-def kscope(*arguments: str, **options: str) -> "subprocess.CompletedProcess[str]":
+def kscope(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "kscope", *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
-        **options,  # type: ignore[call-overload]
+        cwd=cwd,
     )
 
 
@@ -74,7 +74,7 @@ def test_no_argument_lists_the_dumps_found_when_there_is_no_terminal(
     demo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "vmcore").symlink_to(demo)
-    done = kscope(cwd=str(tmp_path))
+    done = kscope(cwd=tmp_path)
     assert done.returncode == 0
     assert "6.1.0-" in done.stdout
     assert "demo" in done.stdout

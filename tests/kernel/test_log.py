@@ -22,9 +22,7 @@ def test_each_record_equals_drgns(demo_target: Target, whole: Log) -> None:
         (r.seq, r.timestamp, r.level, r.facility, r.text.decode())
         for r in get_printk_records(demo_target.program)
     ]
-    assert [
-        (r.seq, r.timestamp_ns, r.level, r.facility, r.text) for r in whole.records
-    ] == expected
+    assert [(r.seq, r.timestamp_ns, r.level, r.facility, r.text) for r in whole.records] == expected
 
 
 def test_the_text_equals_drgns_dmesg(demo_target: Target, whole: Log) -> None:
@@ -70,8 +68,6 @@ def test_a_pattern_can_be_inverted(demo_target: Target, whole: Log) -> None:
 @pytest.mark.parametrize(
     "query", [LogQuery(level="loud"), LogQuery(facility="x"), LogQuery(match="(")]
 )
-def test_a_filter_that_makes_no_sense_is_one_sentence(
-    demo_target: Target, query: LogQuery
-) -> None:
+def test_a_filter_that_makes_no_sense_is_one_sentence(demo_target: Target, query: LogQuery) -> None:
     with pytest.raises(QueryError):
         log(demo_target, query)
