@@ -31,11 +31,26 @@ def text(query: LogQuery, result: Log) -> str:
     return "\n".join(line(record, boot_time_ns) for record in result.records)
 
 
-def line(record: Record, boot_time_ns: int | None = None) -> str:
-    """One record as crash prints it; with the time of boot, dated as ``log -T`` does."""
+def line(
+    record: Record,
+    boot_time_ns: int | None = None,
+    *,
+    stamped: bool = True,
+    level: bool = False,
+) -> str:
+    """One record as crash prints it.
+
+    :param boot_time_ns: dates it as ``log -T`` does.
+    :param stamped: with its time, which ``log -t`` leaves out.
+    :param level: with its level, as ``log -m``.
+    """
     seconds, rest = divmod(record.timestamp_ns, 1_000_000_000)
-    if boot_time_ns is None:
+    if not stamped:
+        stamp = ""
+    elif boot_time_ns is None:
         stamp = f"[{seconds:5d}.{rest // 1000:06d}] "
     else:
         stamp = f"[{date((boot_time_ns + record.timestamp_ns) // 1_000_000_000)}] "
+    if level:
+        stamp += f"<{record.level}>"
     return stamp + record.text.replace("\n", "\n" + " " * len(stamp))

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from kscope.dialect.views import Equivalent
 from kscope.model.struct import Member, Structure, StructQuery
 
@@ -128,9 +130,12 @@ def text(query: StructQuery, result: Structure) -> str:
     instances = [(result.label, result.address, result.members)]
     instances += [(each.label, each.address, each.members) for each in result.further]
     blocks = []
+    per_cpu = query.count == 1
     for label, address, members in instances:
         block = _object(query, result.type, members)
-        blocks.append(f"{label}: {address}\n{block}" if label else block)
+        blocks.append(f"{label}: {address}\n{block}" if label and per_cpu else block)
+    if not per_cpu:
+        blocks = ["\n\n".join(blocks)]
     if result.unreadable:
         blocks.append("\n".join(f"unreadable: {u.what}: {u.why}" for u in result.unreadable))
     return "\n".join(blocks)
@@ -143,6 +148,36 @@ def _object(query: StructQuery, type_: str, members: tuple[Member, ...]) -> str:
         return f"{type_} = {_value(members[0])}"
     body = list(_block(members, "  "))
     return "\n".join([f"{type_} {{", *body, "}"])
+
+
+def instance(members: tuple[Member, ...]) -> str:
+    """An object as gdb prints it, without its type."""
+    if len(members) == 1 and not members[0].name:
+        return "\n".join(_lines(members[0], "", ""))
+    return "\n".join(["{", *_block(members, "  "), "}"])
+
+
+def in_hexadecimal(result: Structure) -> Structure:
+    """The same with its numbers in hexadecimal, as ``struct -x`` prints them."""
+    return msgspec.structs.replace(
+        result,
+        members=tuple(map(member_in_hexadecimal, result.members)),
+        further=tuple(
+            msgspec.structs.replace(each, members=tuple(map(member_in_hexadecimal, each.members)))
+            for each in result.further
+        ),
+    )
+
+
+def member_in_hexadecimal(member: Member) -> Member:
+    """A member with its numbers, and those in it, in hexadecimal."""
+    value = member.value
+    if isinstance(value, int) and not isinstance(value, bool) and member.kind == "integer":
+        bits = member.bit_size or 8 * member.size
+        value = f"{value & (1 << bits) - 1:#x}"
+    return msgspec.structs.replace(
+        member, value=value, members=tuple(map(member_in_hexadecimal, member.members))
+    )
 
 
 def _block(members: tuple[Member, ...], indent: str) -> Iterator[str]:
@@ -240,11 +275,18 @@ _NO_FIELDS = "<no data fields>"
 _ENUMERATORS = re.compile(r"enum \{[^}]*\}")
 
 
-def layout(result: Structure, *, members_only: bool = False, address: int | None = None) -> str:
+def layout(
+    result: Structure,
+    *,
+    members_only: bool = False,
+    address: int | None = None,
+    offsets: bool = True,
+) -> str:
     """Declarations with their offsets, as ``struct -o`` writes them.
 
     :param members_only: as ``struct -o TYPE.MEMBER``: without the size.
     :param address: of an object: the members' addresses in place of their offsets.
+    :param offsets: without them, as ``struct`` writes a type.
     """
     if result.declaration and not result.type.startswith(("struct", "union")):
         return f"{result.declaration}\nSIZE: {result.size}"
@@ -253,7 +295,8 @@ def layout(result: Structure, *, members_only: bool = False, address: int | None
         cells = len(str(result.size)) + 4
     lines = [f"{result.type} {{"]
     for member in result.members:
-        lines += _declaration(member, 0, cells, address)
+        declared = _declaration(member, 0, cells, address)
+        lines += declared if offsets else (f"   {line[cells:]}" for line in declared)
     if not result.members:
         lines.append(f"{'':{cells}} {_NO_FIELDS}")
     lines.append("}")

@@ -39,8 +39,11 @@ def equivalent(query: SystemQuery) -> Equivalent:  # noqa: ARG001
     return Equivalent("sys", _DRGN, "the DMI strings are in sys -i, settings in p NAME")
 
 
-def text(query: SystemQuery, result: System) -> str:  # noqa: ARG001
-    """As crash prints it, then what crash does not: settings and the kdump reservation."""
+def summary(result: System, *, task: bool = True) -> str:
+    """``sys``.
+
+    :param task: with the task that panicked, which crash shows when it starts.
+    """
     rows: list[tuple[str, str]] = []
 
     def add(label: str, value: object) -> None:
@@ -64,13 +67,45 @@ def text(query: SystemQuery, result: System) -> str:  # noqa: ARG001
     add("MACHINE", result.machine + (f"  ({result.mhz} Mhz)" if result.mhz else ""))
     add("MEMORY", None if result.memory is None else size(result.memory.total_bytes))
     add("PANIC", f'"{result.panic_message}"' if result.panic_message else "")
-    if (task := result.panic_task) is not None:
-        add("PID", task.pid)
-        add("COMMAND", f'"{task.comm}"')
-        add("TASK", format(task.task, "x"))
-        add("CPU", task.cpu)
-        add("STATE", f"{task.state} (PANIC)")
-    parts = [facts(rows)]
+    if task and (panicked := result.panic_task) is not None:
+        add("PID", panicked.pid)
+        add("COMMAND", f'"{panicked.comm}"')
+        add("TASK", format(panicked.task, "x"))
+        add("CPU", panicked.cpu)
+        add("STATE", f"{panicked.state} (PANIC)")
+    return facts(rows)
+
+
+def dmi(result: System) -> str:
+    """``sys -i``."""
+    if result.dmi is None:
+        why = next((u.why for u in result.unreadable if "DMI" in u.what), "")
+        return f"the DMI strings cannot be read: {why}"
+    return facts((f"DMI_{_dmi_field(fact.name)}", fact.value) for fact in result.dmi)
+
+
+def _dmi_field(name: str) -> str:
+    """The kernel's name (``enum dmi_field``) for what kscope calls ``product version``."""
+    shorter = {
+        "system vendor": "SYS_VENDOR", "product": "PRODUCT_NAME", "serial": "PRODUCT_SERIAL",
+        "UUID": "PRODUCT_UUID", "SKU": "PRODUCT_SKU", "family": "PRODUCT_FAMILY",
+        "board": "BOARD_NAME", "EC firmware": "EC_FIRMWARE_RELEASE",
+    }  # fmt: skip
+    return shorter.get(name) or name.upper().replace(" ", "_")
+
+
+def taints(result: System) -> str:
+    """``sys -t``: the letters, and what they mean."""
+    if result.taints is None:
+        return "TAINTED_MASK: (unreadable)"
+    letters = "".join(taint.letter for taint in result.taints)
+    lines = [f"TAINTED_MASK: {letters or 'none'}"]
+    return "\n".join([*lines, *(f"  {taint.letter}  {taint.meaning}" for taint in result.taints)])
+
+
+def text(query: SystemQuery, result: System) -> str:  # noqa: ARG001
+    """As crash prints it, then what crash does not: settings and the kdump reservation."""
+    parts = [summary(result)]
     if result.taints:
         parts.append("TAINTED\n" + "\n".join(f"  {t.letter}  {t.meaning}" for t in result.taints))
     if result.dmi:

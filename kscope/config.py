@@ -1,0 +1,276 @@
+"""The reader's configuration: one TOML file, edited by hand and, for aliases, by kscope.
+
+::
+
+    theme = "dark"                # or "light"
+    mouse = false
+    radix = 10                    # of numbers: 10 or 16
+
+    [aliases]
+    blocked = "foreach UN bt | grep -A3 PID"
+    of = "ps -m | grep $1"
+
+    [keys]                        # which keys do what, by the names that ? shows
+    "log.filter" = "slash,f"
+
+``~/.kscoperc`` holds lines as crash's ``~/.crashrc`` does: ``alias`` and ``set``. What is in the
+TOML file goes before it.
+"""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import platformdirs
+
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.line import LineError, parse
+
+_HEADER = "# kscope: aliases, keys and looks. See kscope config --help.\n"
+_TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]\s*(?:#.*)?$")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used, in a sentence."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    theme: Literal["dark", "light"] = "dark"
+    mouse: bool = False
+    radix: Literal[10, 16] = 10
+    aliases: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    """Keys by the id of what they do, several with commas."""
+
+
+def config_file() -> Path:
+    """Where the configuration is, whether it exists or not."""
+    return Path(platformdirs.user_config_dir("kscope", appauthor=False), "config.toml")
+
+
+def rc_file() -> Path:
+    """``~/.kscoperc``."""
+    return Path("~/.kscoperc").expanduser()
+
+
+def load() -> Config:
+    """The configuration; defaults for what is not set.
+
+    :raises ConfigError: if the file cannot be read or says what is not understood.
+    """
+    path = config_file()
+    try:
+        config = _parsed(path.read_bytes())
+    except FileNotFoundError:
+        config = Config()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return _with_rc_file(config)
+
+
+def _parsed(data: bytes) -> Config:
+    return msgspec.convert(tomllib.loads(data.decode()), Config)
+
+
+def _with_rc_file(config: Config) -> Config:
+    try:
+        text = rc_file().read_text("utf-8", "replace")
+    except OSError:
+        return config
+    lines = read_rc(text)
+    radix = config.radix if config.radix != 10 else lines.radix
+    return msgspec.structs.replace(config, aliases=lines.aliases | config.aliases, radix=radix)
+
+
+# crash's own file.
+
+
+class RcLines(msgspec.Struct, frozen=True):
+    """What the lines of a ``.crashrc`` come to."""
+
+    aliases: dict[str, str]
+    radix: Literal[10, 16]
+    unused: tuple[tuple[int, str, str], ...]
+    """Lines that have no use here: number, text and why."""
+
+
+def read_rc(text: str) -> RcLines:
+    """The aliases and settings in the text of a ``.crashrc``."""
+    aliases: dict[str, str] = {}
+    radix: Literal[10, 16] = 10
+    unused: list[tuple[int, str, str]] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        try:
+            line = parse(raw)
+            if not line.words and not line.shell:
+                continue
+            # An alias is a line itself: its pipe is part of it, quoted or not.
+            words = raw.strip().split(None, 2)
+            if words[0] == "alias":
+                name, saved = _alias(words)
+                aliases[name] = saved
+            elif words[0] in ("hex", "dec") or words[:2] in (["set", "hex"], ["set", "dec"]):
+                radix = 16 if words[-1] == "hex" else 10
+            elif words[:2] == ["set", "radix"] and len(words) == 3:
+                radix = 16 if words[2] in ("16", "hex") else 10
+            elif words[0] == "set":
+                raise CommandError(f"{' '.join(words[1:2])} has no meaning here")
+            else:
+                raise CommandError("only alias and set lines are taken over")
+        except (CommandError, LineError) as error:
+            unused.append((number, raw.strip(), str(error)))
+    return RcLines(aliases, radix, tuple(unused))
+
+
+def _alias(words: list[str]) -> tuple[str, str]:
+    if len(words) < 3:
+        raise CommandError("the alias stands for nothing")
+    name, saved = words[1], words[2].strip()
+    if saved[0] in "'\"" and saved[-1] == saved[0] and len(saved) > 1:
+        saved = saved[1:-1]
+    if not name.replace("-", "_").isidentifier():
+        raise CommandError(f"{name} is no name for an alias")
+    body = parse(saved)
+    if body.command in ("gdb", "extend", "repeat", "wr"):
+        raise CommandError(f"there is no {body.command} here")
+    if not body.words and not body.shell:
+        raise CommandError("the alias stands for nothing")
+    return name, saved
+
+
+# Writing.
+
+
+class SavedAliases(MutableMapping[str, str]):
+    """Aliases that are written to the file as they change."""
+
+    def __init__(self, aliases: dict[str, str]) -> None:
+        self._aliases = dict(aliases)
+
+    def __getitem__(self, name: str) -> str:
+        return self._aliases[name]
+
+    def __setitem__(self, name: str, line: str) -> None:
+        self._write(name, line)
+        self._aliases[name] = line
+
+    def __delitem__(self, name: str) -> None:
+        self._write(name, None)
+        del self._aliases[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._aliases)
+
+    def __len__(self) -> int:
+        return len(self._aliases)
+
+    @staticmethod
+    def _write(name: str, line: str | None) -> None:
+        try:
+            save_alias(name, line)
+        except ConfigError as error:
+            raise CommandError(f"alias: {error}") from error
+
+
+def save_alias(name: str, line: str | None) -> None:
+    """Write one alias into the file, or take it out; the rest of the file stays as it is.
+
+    :raises ConfigError: if the file cannot be written, or is not understood.
+    """
+    path = config_file()
+    try:
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            text = _HEADER
+        before = _parsed(text.encode())
+        wanted = {key: value for key, value in before.aliases.items() if key != name}
+        if line is not None:
+            wanted[name] = line
+        changed = _with_alias(text, name, line)
+        if _parsed(changed.encode()).aliases != wanted:
+            raise ConfigError(f"{path}: [aliases] is written in a way that cannot be edited here")
+        replace_file(path, changed.encode())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _with_alias(text: str, name: str, line: str | None) -> str:
+    """The text with one line of ``[aliases]`` changed, added or removed."""
+    lines = text.splitlines()
+    table, found, end = "", None, None
+    entry = re.compile(rf"""\s*(?:{re.escape(name)}|"{re.escape(name)}"|'{re.escape(name)}')\s*=""")
+    for index, each in enumerate(lines):
+        if (start := _TABLE.match(each)) is not None:
+            table = start[1]
+        if table == "aliases":
+            if each.strip():
+                end = index + 1
+            if entry.match(each):
+                found = index
+    new = [] if line is None else [f"{json.dumps(name)} = {json.dumps(line)}"]
+    if found is not None:
+        lines[found : found + 1] = new
+    elif end is not None:
+        lines[end:end] = new
+    elif new:
+        lines += ["", "[aliases]", *new]
+    return "\n".join(lines) + "\n"
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that at every moment either the old or the new one is whole.
+
+    :raises OSError: if it cannot be written; the old one stays.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Where the file is a link, what it leads to is replaced.
+    path = path.resolve()
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def import_crashrc(path: Path) -> tuple[RcLines, list[str]]:
+    """Take over the aliases of a ``.crashrc``; says what was taken over and what was not.
+
+    :raises ConfigError: if it cannot be read, or the configuration not be written.
+    """
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    lines = read_rc(text)
+    report = []
+    known = load().aliases
+    for name, line in lines.aliases.items():
+        if known.get(name, line) != line:
+            report.append(f"kept   {name}: there is an alias of that name already")
+            continue
+        save_alias(name, line)
+        report.append(f"taken  {name} = {line}")
+    if lines.radix == 16:
+        report.append("set    radix: write  radix = 16  into the file")
+    report += [f"line {number} is not used: {why}: {text}" for number, text, why in lines.unused]
+    return lines, report

@@ -1,0 +1,137 @@
+"""``bt``: backtraces."""
+
+from collections.abc import Iterable
+
+from kscope.dialect import backtrace as layout
+from kscope.dialect import cpus as cpus_layout
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.line import CrashLine
+from kscope.dialect.crash.options import parse_options
+from kscope.dialect.crash.selecting import number_in
+from kscope.model.backtrace import Backtrace, BacktraceQuery
+from kscope.model.base import QueryError
+from kscope.model.cpus import CpusQuery
+from kscope.model.tasks import Task, parse_cpus
+
+SUMMARY = "backtraces"
+USAGE = """\
+bt [-a | -c cpu(s) | -p] [-f] [-l] [-s [-x]] [-r | -t | -T] [pid | task] ...
+  -a what every CPU ran  -c these CPUs: 0,2-3  -p the task that panicked
+  -f with the words of each frame  -l with source lines  -s with offsets, -x in hexadecimal
+  -r the whole stack  -t, -T what on it lies in a function"""
+
+_CHUNK = 200
+"""Tasks that are asked for at once."""
+
+_LEFT_TO_DRGN = frozenset(["-F", "-V", "-d"])
+_UNKNOWN = frozenset(["-e", "-E", "-o", "-O", "-g", "-S", "-I", "-R", "-n", "-v", "-q"])
+
+
+async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
+    """Answer ``bt``."""
+    options, words = parse_options(line, "ac:pflsxrtTFVdeEoOgS:I:R:n:vq", USAGE)
+    if _LEFT_TO_DRGN & options.keys():
+        return None
+    for option in sorted(_UNKNOWN & options.keys()):
+        raise CommandError(f"bt: {option} is not answered by kscope or by drgn's crash mode")
+    every = await interpreter.tasks()
+    if "-a" in options or "-c" in options:
+        cpus = await _cpus(interpreter, options.get("-c", "a"))
+        tasks = [task for cpu in cpus for task in every.tasks if task.active and task.cpu == cpu]
+    elif "-p" in options:
+        tasks = [task for task in every.tasks if task.panicked]
+        if not tasks:
+            raise CommandError("bt: no panic task found")
+    elif words:
+        tasks = [task for word in words for task in _named(word.text, every.tasks)]
+    else:
+        context = await interpreter.context()
+        if context.task is None:
+            raise CommandError(f"bt: no current task: {context.why_none}")
+        tasks = _named(f"{context.task:x}", every.tasks)
+    return "\n\n".join(await backtraces(interpreter, tasks, options))
+
+
+async def _cpus(interpreter: Interpreter, wanted: str) -> list[int]:
+    answer = await interpreter.ask(CpusQuery(), interpreter.progress)
+    known = [cpu.cpu for cpu in answer.cpus]
+    if wanted in ("a", "all"):
+        return known
+    try:
+        chosen = sorted(parse_cpus(wanted))
+    except QueryError:
+        chosen = [-1]
+    if not set(chosen) <= set(known):
+        raise CommandError(f"bt: invalid cpu specification: {wanted}")
+    return chosen
+
+
+def _named(text: str, tasks: Iterable[Task]) -> list[Task]:
+    number = number_in(text)
+    found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+    if not found:
+        raise CommandError(f"bt: invalid task or pid value: {text}")
+    return found
+
+
+async def backtraces(
+    interpreter: Interpreter, tasks: list[Task], options: dict[str, str]
+) -> list[str]:
+    """The backtrace of each task, titled."""
+    raw = bool({"-r", "-t", "-T"} & options.keys())
+    shown: dict[int, str] = {}
+    if not raw:
+        # A CPU that was stopped or crashed has more on it than its task's own stack.
+        shown = await _of_cpus(interpreter, [task for task in tasks if task.active], options)
+    rest = [task for task in tasks if task.task not in shown]
+    for start in range(0, len(rest), _CHUNK):
+        chunk = rest[start : start + _CHUNK]
+        answer = await interpreter.ask(
+            BacktraceQuery(
+                tasks=" ".join(f"{task.task:x}" for task in chunk), raw=raw or "-f" in options
+            ),
+            interpreter.progress,
+        )
+        for found in answer.backtraces:
+            shown[found.task.task] = _text(found, options)
+    return [shown[task.task] for task in tasks]
+
+
+def _text(found: Backtrace, options: dict[str, str]) -> str:
+    if "-r" in options:
+        return layout.raw_stack(found)
+    if "-t" in options or "-T" in options:
+        return layout.text_symbols(found, whole="-T" in options)
+    return layout.backtrace(
+        found,
+        words="-f" in options,
+        lines="-l" in options,
+        offsets=_offsets(options),
+    )
+
+
+def _offsets(options: dict[str, str]) -> str:
+    if "-s" not in options:
+        return ""
+    return "x" if "-x" in options else "d"
+
+
+async def _of_cpus(
+    interpreter: Interpreter, tasks: list[Task], options: dict[str, str]
+) -> dict[int, str]:
+    """What the CPUs ran whose current tasks these are, by task."""
+    if not tasks:
+        return {}
+    full = "-f" in options
+    cpus = ",".join(str(task.cpu) for task in tasks)
+    answer = await interpreter.ask(
+        CpusQuery(cpu=cpus, backtrace=True, full=full), interpreter.progress
+    )
+    return {
+        cpu.current.task: cpus_layout.backtrace(
+            cpu, full=full, sources="-l" in options, offsets=_offsets(options)
+        )
+        for cpu in answer.cpus
+        if cpu.current is not None
+    }

@@ -1,0 +1,90 @@
+"""``ps``: tasks."""
+
+from collections.abc import Sequence
+
+from kscope.dialect import tasks as layout
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.line import CrashLine, Word
+from kscope.dialect.crash.options import parse_options
+from kscope.dialect.crash.selecting import tasks_named
+from kscope.model.tasks import Task, TasksQuery, parse_cpus
+
+SUMMARY = "tasks, their states, and when they last ran"
+USAGE = """\
+ps [-k|-u|-G|-y policy] [-m [-C cpu]|-S|-A|-H] [pid | task | command] ...
+  -k kernel threads  -u user tasks  -G thread group leaders  -y FIFO  by scheduling policy
+  -m by the time since they last got on a CPU  -C with -m: by CPU  -S a count of each state
+  -A only the current task of each CPU  -H without the header"""
+
+_LEFT_TO_DRGN = frozenset(["-s", "-p", "-c", "-t", "-l", "-a", "-g", "-r"])
+
+
+async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
+    """Answer ``ps``."""
+    options, words = parse_options(line, "kuGsmSAHlpctargC:y:", USAGE)
+    if _LEFT_TO_DRGN & options.keys():
+        return None
+    answer = await interpreter.ask(
+        TasksQuery(
+            kthreads="-k" in options,
+            user="-u" in options,
+            leaders="-G" in options,
+            policy=options.get("-y", ""),
+        ),
+        interpreter.progress,
+    )
+    tasks: Sequence[Task] = answer.tasks
+    if words:
+        tasks = _named(tasks, words)
+    if "-A" in options:
+        tasks = [task for task in tasks if task.active]
+    if "-S" in options:
+        return _counts(tasks)
+    if "-m" in options:
+        return _by_time(tasks, options, words)
+    rows = [layout.line(task, answer.physical_memory_bytes) for task in tasks]
+    return "\n".join(rows if "-H" in options else [layout.HEADER, *rows])
+
+
+def _by_time(tasks: Sequence[Task], options: dict[str, str], words: Sequence[Word]) -> str:
+    # The most recently run first; those of which it is not known at the end.
+    ordered = sorted(
+        tasks,
+        key=lambda t: (t.since_last_arrival_ns is None, t.since_last_arrival_ns or 0),
+    )
+    if "-C" not in options:
+        return "\n".join(layout.line_with_time(task) for task in ordered)
+    if words:
+        raise CommandError("ps: -C option is not applicable with specified tasks")
+    wanted = options["-C"]
+    known = {task.cpu for task in tasks if task.cpu is not None}
+    cpus = sorted(known if wanted in ("a", "all") else parse_cpus(wanted))
+    blocks = []
+    for cpu in cpus:
+        rows = [layout.line_with_time(task) for task in ordered if task.cpu == cpu]
+        blocks.append("\n".join([f"CPU: {cpu}", *rows]))
+    return "\n\n".join(blocks)
+
+
+def _counts(tasks: Sequence[Task]) -> str:
+    """How many there are of each state, in the order of their first, as crash has it."""
+    counts: dict[str, int] = {}
+    for task in tasks:
+        state = task.state or "??"
+        counts[state] = counts.get(state, 0) + 1
+    return "\n".join(f"  {state}: {count}" for state, count in counts.items())
+
+
+def _named(tasks: Sequence[Task], words: Sequence[Word]) -> list[Task]:
+    """The tasks that the words mean; as in crash, a word that means none is passed over.
+
+    :raises CommandError: if there is none at all.
+    """
+    chosen: dict[int, Task] = {}
+    for word in words:
+        for task in tasks_named(tasks, word):
+            chosen.setdefault(task.task, task)
+    if not chosen:
+        raise CommandError(f"ps: invalid task or pid value: {words[0].raw}")
+    return list(chosen.values())

@@ -1,0 +1,33 @@
+"""Which tasks the words of a command mean."""
+
+import re
+from collections.abc import Sequence
+
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.line import Word
+from kscope.model.tasks import Task
+
+
+def tasks_named(tasks: Sequence[Task], word: Word) -> list[Task]:
+    """The tasks that one word means: a PID, an address, a command or a ``'pattern'`` of one."""
+    if word.is_pattern:
+        try:
+            pattern = re.compile(word.text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise CommandError(f"invalid regular expression: {word.text}: {error}") from error
+        return [task for task in tasks if task.comm is not None and pattern.search(task.comm)]
+    number = number_in(word.text)
+    found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+    # A backslash in front says that it is a command, though it looks like a number.
+    name = word.text.removeprefix("\\")
+    return found or [task for task in tasks if task.comm == name]
+
+
+def number_in(text: str) -> int | None:
+    """A PID or address, decimal before hexadecimal."""
+    for base in (10, 16):
+        try:
+            return int(text, base)
+        except ValueError:
+            continue
+    return None

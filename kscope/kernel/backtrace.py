@@ -1,0 +1,73 @@
+"""Backtraces of chosen tasks."""
+
+import struct
+from collections.abc import Generator, Iterator
+
+from drgn import Object
+
+from kscope.kernel.reading import READ_ERRORS, reason
+from kscope.kernel.symbols import symbols_of
+from kscope.kernel.task_table import task_table_in_slices
+from kscope.kernel.unwind import unwind
+from kscope.model.backtrace import Backtrace, BacktraceQuery, Backtraces, StackWord
+from kscope.model.base import Address, Progress, QueryError
+from kscope.model.tasks import Task
+from kscope.model.text import printable
+from kscope.target.target import Target
+
+_SLICE = 50
+"""Tasks that are unwound before other questions get their turn; a millisecond or two each."""
+
+
+def backtraces(target: Target, query: BacktraceQuery) -> Generator[Progress, None, Backtraces]:
+    """Answer a BacktraceQuery."""
+    table = yield from task_table_in_slices(target)
+    wanted = [task for word in query.tasks.split() for task in _named(word, table.rows)]
+    found = []
+    for index, task in enumerate(wanted):
+        if index and index % _SLICE == 0:
+            yield Progress(index, len(wanted), "unwinding")
+        found.append(_backtrace(target, task, raw=query.raw))
+    return Backtraces(backtraces=tuple(found))
+
+
+def _named(word: str, tasks: list[Task]) -> list[Task]:
+    """The tasks that a word means: as in crash a PID, decimal before hexadecimal, or an address."""
+    for base in (10, 16):
+        try:
+            number = int(word, base)
+        except ValueError:
+            continue
+        found = [task for task in tasks if number in (task.pid, task.task)]
+        if found:
+            return found
+    raise QueryError(f"invalid task or pid value: {printable(word)}")
+
+
+def _backtrace(target: Target, task: Task, *, raw: bool) -> Backtrace:
+    stack = unwind(target, task.task)
+    if not raw:
+        return Backtrace(task=task, stack=stack)
+    try:
+        words = tuple(_words(target, task.task))
+    except READ_ERRORS as error:
+        return Backtrace(task=task, stack=stack, words_why=reason(error))
+    return Backtrace(task=task, stack=stack, words=words)
+
+
+def _words(target: Target, address: int) -> Iterator[StackWord]:
+    program, symbols = target.program, symbols_of(target)
+    size = int(program["THREAD_SIZE"])
+    start = Object(program, "struct task_struct *", address).stack.value_()
+    data = program.read(start, size)
+    for index, word in enumerate(struct.unpack(f"<{size // 8}Q", data)):
+        name, code, module = "", False, ""
+        # Below lies user space, where no symbol is.
+        if word >> 47 == 0x1FFFF and (symbol := symbols.at(word)) is not None:
+            offset = word - symbol.address
+            name = printable(symbol.name) + (f"+{offset}" if offset else "")
+            code, module = symbols.is_code(symbol), symbols.module_of(word)
+        yield StackWord(Address(start + 8 * index), Address(word), name, code, module)
+
+
+ANSWERS = {BacktraceQuery: backtraces}

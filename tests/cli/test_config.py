@@ -1,0 +1,178 @@
+"""The configuration file, its aliases, and crash's own file taken over."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kscope.config import (
+    Config,
+    ConfigError,
+    SavedAliases,
+    config_file,
+    import_crashrc,
+    load,
+    read_rc,
+    replace_file,
+    save_alias,
+)
+from kscope.dialect.crash.errors import CommandError
+
+BY_HAND = """\
+# mine
+theme = "light"   # at work
+
+[keys]
+"log.filter" = "slash,f"
+
+[aliases]
+# blocked tasks
+un = "foreach UN bt"
+
+# below
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def write(text: str) -> None:
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(text)
+
+
+def test_without_a_file_there_are_defaults() -> None:
+    assert load() == Config()
+
+
+def test_a_file_is_read() -> None:
+    write(BY_HAND)
+    config = load()
+    assert config.theme == "light"
+    assert config.keys == {"log.filter": "slash,f"}
+    assert config.aliases == {"un": "foreach UN bt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("theme = 3", "theme"),
+        ("colour = 'red'", "colour"),
+        ("theme =", "Invalid"),
+        ("\x00", "Invalid"),
+    ],
+)
+def test_a_file_that_means_nothing_is_said_with_its_path(text: str, said: str) -> None:
+    write(text)
+    with pytest.raises(ConfigError, match=said) as raised:
+        load()
+    assert str(config_file()) in str(raised.value)
+
+
+def test_an_alias_is_added_and_the_rest_of_the_file_stays() -> None:
+    write(BY_HAND)
+    save_alias("of", 'ps | grep "$1" > "a\\b"')
+    text = config_file().read_text()
+    assert load().aliases == {"un": "foreach UN bt", "of": 'ps | grep "$1" > "a\\b"'}
+    assert [line for line in text.splitlines() if not line.startswith('"of"')] == (
+        BY_HAND.splitlines()
+    )
+
+
+def test_an_alias_is_changed_and_removed() -> None:
+    write(BY_HAND)
+    save_alias("un", "foreach UN ps")
+    assert load().aliases == {"un": "foreach UN ps"}
+    save_alias("un", None)
+    assert load().aliases == {}
+    assert "# blocked tasks" in config_file().read_text()
+
+
+@given(st.text(max_size=40))
+def test_any_line_can_be_saved(line: str) -> None:
+    config_file().unlink(missing_ok=True)
+    try:
+        save_alias("x", line)
+    except ConfigError:
+        # TOML has no surrogates; nothing may be half written.
+        assert not config_file().exists()
+    else:
+        assert load().aliases == {"x": line}
+
+
+def test_aliases_written_another_way_are_left_alone() -> None:
+    text = 'aliases = {a = "ps"}\n'
+    write(text)
+    with pytest.raises(ConfigError):
+        save_alias("b", "bt")
+    assert config_file().read_text() == text
+
+
+def test_a_file_that_cannot_be_written_is_said(home: Path) -> None:
+    aliases = SavedAliases({})
+    (home / "config").write_text("a file where a directory should be")
+    with pytest.raises(CommandError, match="alias: "):
+        aliases["x"] = "ps"
+    assert not aliases
+
+
+def test_a_file_is_replaced_whole_and_for_its_owner_only(home: Path) -> None:
+    path = home / "deep" / "file"
+    replace_file(path, b"one")
+    replace_file(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == ["file"]  # noqa: PTH208
+
+
+def test_a_link_to_the_file_stays_a_link(home: Path) -> None:
+    (home / "real").mkdir()
+    (home / "link").symlink_to(home / "real" / "file")
+    replace_file(home / "link", b"x")
+    assert (home / "link").is_symlink()
+    assert (home / "real" / "file").read_bytes() == b"x"
+
+
+CRASHRC = """\
+# comment
+set scroll off
+set radix 16
+alias un foreach UN bt
+alias top "ps | head -5"
+alias g1 gdb print 1
+extend trace.so
+"""
+
+
+def test_the_lines_of_a_crashrc_are_taken_over_or_named() -> None:
+    lines = read_rc(CRASHRC)
+    assert lines.aliases == {"un": "foreach UN bt", "top": "ps | head -5"}
+    assert lines.radix == 16
+    assert [(number, why) for number, _, why in lines.unused] == [
+        (2, "scroll has no meaning here"),
+        (6, "there is no gdb here"),
+        (7, "only alias and set lines are taken over"),
+    ]
+
+
+def test_an_import_keeps_aliases_of_the_readers_own(home: Path) -> None:
+    write(BY_HAND)
+    (home / ".crashrc").write_text("alias un ps\nalias top ps\n")
+    _, report = import_crashrc(home / ".crashrc")
+    assert load().aliases == {"un": "foreach UN bt", "top": "ps"}
+    assert any("un" in line and "already" in line for line in report)
+
+
+def test_kscoperc_is_read_before_the_file(home: Path) -> None:
+    write(BY_HAND)
+    (home / ".kscoperc").write_text("alias un ps\nalias top ps\nhex\n")
+    config = load()
+    assert config.aliases == {"un": "foreach UN bt", "top": "ps"}
+    assert config.radix == 16

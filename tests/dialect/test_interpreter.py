@@ -1,0 +1,269 @@
+"""Running crash command lines on the bundled dump."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.user_shell import ShellOutput
+from kscope.target.target import Target
+from tests.dialect.interpreting import error, interpreter, text
+
+
+@pytest.fixture
+def crash(demo_target: Target) -> Interpreter:
+    return interpreter(demo_target)
+
+
+# Pipes and files.
+
+
+async def test_the_output_goes_through_the_users_pipeline(crash: Interpreter) -> None:
+    assert int(await text(crash, "ps -m | grep UN | wc -l")) == 13
+
+
+async def test_nothing_matched_is_no_failure(crash: Interpreter) -> None:
+    assert await text(crash, "ps | grep no-such-task") == ""
+
+
+async def test_a_pipeline_that_fails_says_how(crash: Interpreter) -> None:
+    assert await error(crash, "ps | exit 7") == "exit status 7"
+
+
+async def test_the_output_goes_into_a_file_and_is_added_to_it(
+    crash: Interpreter, tmp_path: Path
+) -> None:
+    file = tmp_path / "out"
+    assert await text(crash, f"ps 1 > {file}") == ""
+    assert await text(crash, f"ps 2 >> {file}") == ""
+    lines = file.read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["COMM", "init", "COMM", "[kthreadd]"]
+
+
+async def test_a_command_runs_once_for_each_line_of_a_file(
+    crash: Interpreter, tmp_path: Path
+) -> None:
+    (tmp_path / "pids").write_text("161\n\n162\n")
+    shown = await text(crash, f"ps -H < {tmp_path}/pids")
+    assert [line.split()[-1] for line in shown.splitlines()] == ["rtowner", "logrotated"]
+
+
+async def test_lines_of_a_file_are_arguments_and_never_commands(
+    crash: Interpreter, tmp_path: Path
+) -> None:
+    marker = tmp_path / "touched"
+    (tmp_path / "pids").write_text(f"| touch {marker}\n; touch {marker}\n> {marker}\n! touch\n")
+    await crash.run(f"bt < {tmp_path}/pids | cat")
+    assert not marker.exists()
+
+
+async def test_a_file_of_commands_runs_line_by_line(crash: Interpreter, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("set 161\n# comment\nset | grep COMMAND\nq\nps\n")
+    shown = await text(crash, f"< {tmp_path}/script")
+    assert shown.endswith('COMMAND: "rtowner"')
+
+
+async def test_a_shell_command_has_no_terminal_and_no_input(crash: Interpreter) -> None:
+    assert await text(crash, "! cat; (: < /dev/tty) 2>/dev/null || echo none") == "none"
+
+
+async def test_what_a_pipeline_prints_cannot_steer_the_terminal(crash: Interpreter) -> None:
+    assert await text(crash, r"! printf '\033]52;c;eA==\007'") == r"\x1b]52;c;eA==\x07"
+
+
+async def test_a_missing_file_is_named(crash: Interpreter) -> None:
+    assert "No such file" in await error(crash, "bt < /nonexistent/pids")
+
+
+# Who answers.
+
+
+@pytest.mark.parametrize(
+    ("line", "who"),
+    [
+        ("ps", "kscope"), ("ps -p 1", "drgn"), ("kmem -i", "drgn"), ("mod -t", "drgn"),
+        ("list_head", "kscope"), ("bt -FF 1", "drgn"), ("! true", "shell"), ("# x", ""),
+    ],
+)  # fmt: skip
+async def test_it_is_said_who_answered(crash: Interpreter, line: str, who: str) -> None:
+    output = await crash.run(line)
+    assert output.answered_by == who
+    assert not output.error
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nosuch", "crash: command not found: nosuch"),
+        ("bt 99999", "bt: invalid task or pid value: 99999"),
+        ("bt -c 77", "bt: invalid cpu specification: 77"),
+        ("struct nosuch", "struct: invalid data structure reference: nosuch"),
+        ("wr jiffies 0", "wr: not allowed on dumpfiles"),
+        ("p 1/0", "p: Division by zero."),
+        ("foreach nosuch bt", 'foreach: unknown argument: "nosuch"'),
+        ("set 99999", "set: invalid task or pid value: 99999"),
+        ("drgn", "An interactive drgn needs a terminal of its own. drgn CODE runs one piece of "
+         "Python."),
+    ],
+)  # fmt: skip
+async def test_a_failure_is_the_commands_own_message(
+    crash: Interpreter, line: str, said: str
+) -> None:
+    assert await error(crash, line) == said
+
+
+async def test_a_wrong_option_shows_the_usage(crash: Interpreter) -> None:
+    said = await error(crash, "ps -Z")
+    assert said.startswith("ps: invalid option -- 'Z'\nUsage: ps ")
+
+
+async def test_q_ends(crash: Interpreter) -> None:
+    assert (await crash.run("q")).ends
+    assert (await crash.run("exit")).ends
+
+
+# The context.
+
+
+async def test_the_context_is_the_panic_task_until_another_is_set(crash: Interpreter) -> None:
+    assert "(PANIC)" in await text(crash, "set")
+    await text(crash, "set 161")
+    assert (await text(crash, "bt")).startswith("PID: 161 ")
+    assert 'COMMAND: "rtowner"' in await text(crash, "files")
+
+
+async def test_foreach_does_not_move_the_context(crash: Interpreter) -> None:
+    await text(crash, "foreach UN files")
+    assert (await crash.context()).comm == "khungtaskd"
+
+
+async def test_the_radix_holds_for_kscope_and_for_drgn(crash: Interpreter) -> None:
+    await text(crash, "hex")
+    assert await text(crash, "struct task_struct.flags init_task") == "  flags = 0x4200002,"
+    assert "0x" in await text(crash, "task -R flags 1 | grep flags")
+
+
+# foreach.
+
+
+async def test_foreach_takes_crashs_states(crash: Interpreter) -> None:
+    shown = await text(crash, "foreach UN bt | grep COMMAND")
+    assert shown.count("PID: ") == 13
+    assert "logrotated" in shown
+
+
+async def test_foreach_names_are_any_of_and_keywords_all_of(crash: Interpreter) -> None:
+    shown = await text(crash, "foreach kernel UN ps -H")
+    assert [line.split()[-1] for line in shown.splitlines()] == [
+        "[kworker/0:1]", "[storlab/trim]", "[storlab/resync]",
+    ]  # fmt: skip
+    assert await text(crash, "foreach user 'storlab' ps") == ""
+
+
+# Values.
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("1+2*3", "7"),
+        ("((1 << 20) | 5)", "1048581"),
+        ("sizeof(struct list_head) * 4", "64"),
+        ("init_task.comm", '"swapper/0"'),
+        ("(init_task.prio > 100) ? 11 : 22", "11"),
+        ("(char)65", "65 'A'"),
+        ("&init_task", "(struct task_struct *) 0xffffffffa9a1aa40 <init_task>"),
+        ("init_task.tasks.next == &init_task.tasks", "0"),
+        ("-1", "-1"),
+        ("~0UL", "18446744073709551615"),
+    ],
+)
+async def test_p_evaluates_c(crash: Interpreter, expression: str, value: str) -> None:
+    assert await text(crash, f"p {expression}") == f"$1 = {value}"
+
+
+async def test_p_numbers_its_values_as_gdb_does(crash: Interpreter) -> None:
+    assert await text(crash, "p jiffies") == "jiffies = $1 = 4294902809"
+    assert await text(crash, "p -x jiffies") == "jiffies = $2 = 0xffff0419"
+
+
+async def test_p_of_a_per_cpu_variable_lists_where_it_is(crash: Interpreter) -> None:
+    assert await text(crash, "p runqueues") == (
+        "PER-CPU DATA TYPE:\n  struct rq runqueues;\nPER-CPU ADDRESSES:\n"
+        "  [0]: ffff8a751f031980\n  [1]: ffff8a751f0b1980\n"
+        "  [2]: ffff8a751f131980\n  [3]: ffff8a751f1b1980"
+    )
+
+
+async def test_eval_takes_symbols_for_their_addresses(crash: Interpreter) -> None:
+    assert "hexadecimal: ffffffffa9a1aa48  \n" in await text(crash, "eval init_task + 8")
+
+
+async def test_eval_says_a_whole_number_of_kilobytes(crash: Interpreter) -> None:
+    assert (await text(crash, "eval 4096")).startswith("hexadecimal: 1000  (4KB)\n")
+
+
+# Aliases.
+
+
+async def test_an_alias_takes_arguments(demo_target: Target) -> None:
+    crash = interpreter(demo_target, {"in": "foreach $1 ps -H | wc -l"})
+    assert int(await text(crash, "in UN")) == 13
+
+
+async def test_an_alias_is_made_listed_and_forgotten(demo_target: Target) -> None:
+    aliases: dict[str, str] = {}
+    crash = interpreter(demo_target, aliases)
+    await text(crash, "alias top 'ps | head -1'")
+    assert aliases == {"top": "ps | head -1"}
+    assert "COMM" in await text(crash, "top")
+    assert "saved    top" in await text(crash, "alias")
+    await text(crash, 'alias top ""')
+    assert aliases == {}
+
+
+async def test_an_alias_of_itself_is_no_endless_loop(demo_target: Target) -> None:
+    crash = interpreter(demo_target, {"a": "b", "b": "a"})
+    assert "round in circles" in await error(crash, "a")
+
+
+async def test_an_alias_argument_is_never_a_command(demo_target: Target, tmp_path: Path) -> None:
+    marker = tmp_path / "touched"
+    crash = interpreter(demo_target, {"of": "ps | grep $1"})
+    await crash.run(f"of '$(touch {marker})'")
+    await crash.run(f"of '; touch {marker}'")
+    assert not marker.exists()
+
+
+# Whatever is typed.
+
+TYPED = st.text(
+    st.one_of(st.sampled_from("psbtlog -mcaxrf0123456789'\"()&*+<>|!$.,:;"), st.characters()),
+    max_size=40,
+)
+COMMANDS = st.sampled_from(
+    ["ps", "bt", "log", "sys", "runq", "struct", "p", "eval", "set", "foreach", "alias", "help"]
+)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(COMMANDS, TYPED)
+async def test_whatever_is_typed_is_answered_or_refused_in_words(
+    demo_target: Target, command: str, typed: str
+) -> None:
+    ran: list[str] = []
+
+    async def shell(command: str, arguments: tuple[str, ...], input_: str | None) -> ShellOutput:
+        ran.append(command)
+        return ShellOutput("")
+
+    crash = interpreter(demo_target)
+    crash._shell = shell
+    line = f"{command} {typed.replace('>', '').replace('<', '')}"
+    output = await crash.run(line)
+    assert isinstance(output.text, str)
+    assert not ran or "|" in line
