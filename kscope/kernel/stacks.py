@@ -22,7 +22,7 @@ from drgn import Architecture, FaultError, PlatformFlags, StackTrace
 from kscope.kernel.layout import Layout
 from kscope.kernel.reading import READ_ERRORS
 from kscope.kernel.task_table import FoundTask, task_table_in_slices
-from kscope.kernel.telling import is_idle_worker, summary
+from kscope.kernel.telling import is_idle_worker, summary, telling_frames
 from kscope.kernel.unwind import Unwinder, physical_frames, unwinder
 from kscope.model.base import Address, Part, Progress
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
@@ -298,6 +298,7 @@ def _group(
         state=state,
         summary=summary(frames),
         frames=frames,
+        telling=telling_frames(frames),
         tasks=tuple(task.pid for task in ordered),
         addresses=tuple(Address(task.task) for task in ordered),
         comms=tuple(task.comm for task in ordered),

@@ -8,6 +8,7 @@ from drgn import Object, StackFrame, TypeKind
 from kscope.kernel.reading import READ_ERRORS
 from kscope.kernel.symbols import symbols_of
 from kscope.kernel.task_table import FoundTask
+from kscope.kernel.telling import telling_frames
 from kscope.kernel.unwind import unwinder
 from kscope.model.base import Address
 from kscope.model.stacks import Frame, Stack
@@ -37,6 +38,7 @@ def task_stack(target: Target, found: FoundTask, query: TaskQuery) -> TaskStack:
     frames = stack.frames
     return TaskStack(
         stack=stack,
+        telling=telling_frames(frames),
         words=tuple(_words(target, frames)) if query.raw else (),
         variables=tuple(_variables(target, found.address)) if query.variables else (),
         text_symbols=tuple(_text_symbols(target, found, frames)) if query.symbols else (),

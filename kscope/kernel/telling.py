@@ -1,7 +1,7 @@
 """What a stack says in a few words: what is waited in, and who came there from where."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kscope.model.stacks import Frame
 
@@ -47,19 +47,29 @@ def function_name(function: str) -> str:
 
 def summary(frames: Sequence[Frame], most: int = _MOST) -> tuple[str, ...]:
     """The telling functions of a stack, innermost first."""
-    names: list[str] = []
-    for name in _in_words(frame.function for frame in frames):
-        if names and names[-1] == name:
-            continue
-        names.append(name)
-        if len(names) == most:
+    return tuple(name for _, name in _telling(frames, most))
+
+
+def telling_frames(frames: Sequence[Frame], most: int = _MOST) -> tuple[int, ...]:
+    """Which frames ``summary`` names; of a wait that takes several, the outermost."""
+    return tuple(index for index, _ in _telling(frames, most))
+
+
+def _telling(frames: Sequence[Frame], most: int) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for index, name in _in_words(frame.function for frame in frames):
+        if found and found[-1][1] == name:
+            found[-1] = (index, name)
+        elif len(found) == most:
             break
-    return tuple(names)
+        else:
+            found.append((index, name))
+    return found
 
 
-def _in_words(functions: Iterable[str]) -> Iterable[str]:
+def _in_words(functions: Iterable[str]) -> Iterator[tuple[int, str]]:
     sleeping = True
-    for function in functions:
+    for index, function in enumerate(functions):
         name = function_name(function)
         if not name:
             continue
@@ -69,12 +79,12 @@ def _in_words(functions: Iterable[str]) -> Iterable[str]:
             return
         for pattern, wait in _WAITS:
             if pattern.fullmatch(name):
-                yield wait
+                yield index, wait
                 break
         else:
             sleeping = False
             if not name.startswith("ksys_"):
-                yield _SYSTEM_CALL.sub("sys_", name)
+                yield index, _SYSTEM_CALL.sub("sys_", name)
 
 
 _IDLE_WORKERS = {"worker_thread", "rescuer_thread", "smpboot_thread_fn", "kthread_worker_fn"}

@@ -70,6 +70,8 @@ class StackGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The telling functions: what is waited in, then callers; the scheduler's left out."""
     frames: tuple[Frame, ...]
     """Empty where there is no kernel stack to show: ``stopped`` says why."""
+    telling: tuple[int, ...]
+    """Which of the frames the summary names."""
     tasks: tuple[int | None, ...]
     """PIDs, longest since it last ran first."""
     addresses: tuple[Address, ...]

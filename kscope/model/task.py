@@ -55,6 +55,8 @@ class TaskStack(msgspec.Struct, frozen=True, kw_only=True):
     """A task's kernel stack; the parts that were not asked for are empty."""
 
     stack: Stack
+    telling: tuple[int, ...] = ()
+    """Which of ``stack.frames`` say what the task does."""
     words: tuple[FrameWords, ...] = ()
     variables: tuple[FrameVariables, ...] = ()
     text_symbols: tuple[TextSymbol, ...] = ()

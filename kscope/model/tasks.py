@@ -280,45 +280,53 @@ def parse_duration(text: str) -> int:
 # Sorting.
 
 _LAST = float("inf")
+
+
+def _number(member: str) -> Callable[[Task], float]:
+    def key(task: Task) -> float:
+        value = getattr(task, member)
+        return _LAST if value is None else value
+
+    return key
+
+
+def _largest(member: str) -> Callable[[Task], float]:
+    def key(task: Task) -> float:
+        value = getattr(task, member)
+        return _LAST if value is None else -value
+
+    return key
+
+
 _STATE_ORDER = {state: index for index, state in enumerate(STATES)}
+_AFTER_ALL = chr(0x10FFFF)
 
-
-def _number(value: int | None) -> float:
-    return _LAST if value is None else value
-
-
-def _largest(value: int | None) -> float:
-    return _LAST if value is None else -value
-
-
-SORTS: dict[str, Callable[[Task], tuple[Any, ...]]] = {
-    "pid": lambda _: (),
-    "tgid": lambda t: (_number(t.tgid),),
-    "ppid": lambda t: (_number(t.ppid),),
-    "time": lambda t: (_largest(t.since_last_arrival_ns),),
-    "rss": lambda t: (_largest(t.rss_bytes),),
-    "vsz": lambda t: (_largest(t.vsize_bytes),),
-    "cpu": lambda t: (_number(t.cpu),),
-    "state": lambda t: (_STATE_ORDER.get(t.state or "", len(STATES)),),
-    "policy": lambda t: (t.policy or "~",),
-    "prio": lambda t: (_number(t.prio),),
-    "start": lambda t: (_number(t.start_time_ns),),
-    "comm": lambda t: (t.comm is None, t.comm),
-    "task": lambda t: (t.task,),
+SORTS: dict[str, Callable[[Task], Any]] = {
+    "pid": _number("pid"),
+    "tgid": _number("tgid"),
+    "ppid": _number("ppid"),
+    "time": _largest("since_last_arrival_ns"),
+    "rss": _largest("rss_bytes"),
+    "vsz": _largest("vsize_bytes"),
+    "cpu": _number("cpu"),
+    "state": lambda t: _STATE_ORDER.get(t.state or "", len(STATES)),
+    "policy": lambda t: t.policy or _AFTER_ALL,
+    "prio": _number("prio"),
+    "start": _number("start_time_ns"),
+    "comm": lambda t: _AFTER_ALL if t.comm is None else t.comm,
+    "task": lambda t: t.task,
 }
-"""What can be sorted by. What is unreadable comes last; equals are sorted by PID, idle tasks by
-CPU."""
+"""What can be sorted by; what is unreadable comes last."""
 
 
 def sort(tasks: Iterable[Task], by: str, *, reverse: bool = False) -> list[Task]:
-    """The tasks in the order that ``by`` names.
+    """The tasks in the order that ``by`` names, equals as they came: by PID, idle tasks by CPU.
 
     :raises QueryError: if there is no such order.
     """
     if by not in SORTS:
         raise QueryError(f"Tasks cannot be sorted by {by}.", f"There are: {' '.join(SORTS)}.")
-    key = SORTS[by]
-    ordered = sorted(tasks, key=lambda t: (*key(t), _number(t.pid), _number(t.cpu), t.task))
+    ordered = sorted(tasks, key=SORTS[by])
     if reverse:
         ordered.reverse()
     return ordered
