@@ -51,4 +51,16 @@ def tables() -> Iterator[tuple[str, list[Timing]]]:
             ]
         ),
     )  # fmt: skip
+    yield (
+        "from nothing to the list of tasks, types from the dump itself or from DWARF",
+        compare(
+            [
+                Command("kscope show tasks, no vmlinux", kscope("show", "tasks", vmcore)),
+                Command("kscope show tasks -s vmlinux",
+                        kscope("show", "tasks", vmcore, "-s", vmlinux)),
+                Command("drgn-crash ps", drgn_crash(dump, "ps")),
+                Command("crash ps", crash(dump), input="ps\nquit\n"),
+            ]
+        ),
+    )  # fmt: skip
     yield "the command line itself", compare([Command("kscope --version", kscope("--version"))])
