@@ -1,7 +1,7 @@
 """What an address is, as crash's ``kmem`` and ``vtop`` print it."""
 
 from kscope.dialect.views import Equivalent
-from kscope.model.address import AddressQuery, AddressState
+from kscope.model.address import AddressQuery, AddressState, FittingType
 
 QUERY = AddressQuery
 
@@ -56,9 +56,15 @@ def text(query: AddressQuery, result: AddressState) -> str:  # noqa: ARG001
     if result.text and not any(blocks[1:]):
         blocks.insert(0, f"{result.address}: {result.text}")
     if result.types:
-        blocks.append("TYPE  " + "\n      ".join(result.types))
+        blocks.append("TYPE  " + "\n      ".join(map(_type, result.types)))
     blocks += ["\n".join(f"unreadable: {u.what}: {u.why}" for u in result.unreadable)]
     return "\n\n".join(block for block in blocks if block) or f"{result.address}: nothing known"
+
+
+def _type(fitting: FittingType) -> str:
+    name = f"{fitting.type}.{fitting.member}" if fitting.member else fitting.type
+    perhaps = "" if fitting.certain else "perhaps "
+    return f"{perhaps}{name} at {fitting.start:x}"
 
 
 def _symbol(result: AddressState) -> str:

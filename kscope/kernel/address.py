@@ -22,9 +22,11 @@ from kscope.kernel.page_tables import walk
 from kscope.kernel.reading import Readings
 from kscope.kernel.symbols import symbols_of
 from kscope.kernel.type_guesses import guesses, path_at
+from kscope.kernel.types_by_size import holders
 from kscope.model.address import (
     AddressQuery,
     AddressState,
+    FittingType,
     OwningTask,
     PageState,
     SlabObject,
@@ -271,14 +273,38 @@ class _Finder:
             Address(vm.value_()),
         )  # fmt: skip
 
-    def _types(self) -> tuple[str, ...]:
+    def _types(self) -> tuple[FittingType, ...]:
+        address = self._address
         found = []
-        for guess in guesses(self._program, self._addresses, self._address):
-            name = guess.type.type_name()
-            offset = self._address - guess.start
-            path = path_at(of_type(self._program, guess.type), offset) if offset else ""
-            found.append(f"{name}.{path}" if path else name)
+        for guess in guesses(self._program, self._addresses, address):
+            offset = address - guess.start
+            root = of_type(self._program, guess.type)
+            found.append(
+                FittingType(
+                    type=guess.type.type_name(), start=Address(guess.start),
+                    member=path_at(root, offset) if offset else "",
+                    size=root.size, why=guess.why, certain=True,
+                )
+            )  # fmt: skip
+        if self._query.node and not found:
+            found += self._holders()
         return tuple(found)
+
+    def _holders(self) -> list[FittingType]:
+        """Types that hold such a node where the address is in its slab object."""
+        info = slab_object_info(self._program, self._address)
+        if info is None or not info.address or not info.slab_cache:
+            return []
+        room = info.slab_cache.object_size.value_()
+        offset = self._address - info.address
+        return [
+            FittingType(
+                type=f"struct {holder.tag}", start=Address(info.address), member=holder.member,
+                size=holder.size, why=f"its size fits the {room} bytes of the slab object",
+                certain=False,
+            )
+            for holder in holders(self._program, self._query.node, offset, room)
+        ]  # fmt: skip
 
 
 ANSWERS = {AddressQuery: address_state}

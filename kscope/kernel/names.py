@@ -117,14 +117,9 @@ def _collect(target: Target) -> Generator[Progress, None, Names]:
 
 
 def _types(program: Program) -> list[tuple[str, CandidateKind]]:
-    """The named types, which drgn cannot list: from the BTF that the kernel has in its memory."""
-    platform = program.platform
-    try:
-        start = program.symbol("__start_BTF").address
-        data = program.read(start, program.symbol("__stop_BTF").address - start)
-        little = platform is None or bool(platform.flags & PlatformFlags.IS_LITTLE_ENDIAN)
-        btf = Btf(data, little_endian=little)
-    except (*READ_ERRORS, BtfError):
+    """The named types, which drgn cannot list."""
+    btf = btf_of(program)
+    if btf is None:
         return []
     return [
         (printable(name), kind)
@@ -132,3 +127,20 @@ def _types(program: Program) -> list[tuple[str, CandidateKind]]:
         for type_id in btf.ids(btf_kind)
         if (name := btf.name(type_id))
     ]
+
+
+def btf_of(program: Program) -> Btf | None:
+    """The BTF that the kernel has in its memory, which lists its types whatever drgn uses."""
+    if "kscope btf" not in program.cache:
+        platform = program.platform
+        btf: Btf | None = None
+        try:
+            start = program.symbol("__start_BTF").address
+            data = program.read(start, program.symbol("__stop_BTF").address - start)
+            little = platform is None or bool(platform.flags & PlatformFlags.IS_LITTLE_ENDIAN)
+            btf = Btf(data, little_endian=little)
+        except (*READ_ERRORS, BtfError):
+            btf = None
+        program.cache["kscope btf"] = btf
+    found: Btf | None = program.cache["kscope btf"]
+    return found

@@ -88,6 +88,20 @@ class OwningTask(msgspec.Struct, frozen=True):
     """Of the address in the structure or stack."""
 
 
+class FittingType(msgspec.Struct, frozen=True):
+    """A type that what is there may be of."""
+
+    type: str
+    start: Address
+    """Where the object of that type begins."""
+    member: str
+    """Which of its members the address is; empty for its beginning."""
+    size: int
+    why: str
+    certain: bool
+    """Whether it is known and not only possible by its size."""
+
+
 class AddressState(Result):
     """Everything that is known of an address."""
 
@@ -107,9 +121,8 @@ class AddressState(Result):
     table: tuple[TableEntry, ...] = ()
     user_task: OwningTask | None = None
     """The task in whose address space a user address was looked up."""
-    types: tuple[str, ...] = ()
-    """Types that fit the object, the surest first: ``TYPE`` or ``TYPE.MEMBER`` of which the
-    address is."""
+    types: tuple[FittingType, ...] = ()
+    """Types that fit the object, the surest first."""
     unreadable: tuple[Unreadable, ...] = ()
 
 
@@ -121,3 +134,7 @@ class AddressQuery(Query[AddressState]):
         str, Meta(description="'pid N' or a task_struct: whose address space a user address is in")
     ] = ""
     physical: Annotated[bool, Meta(description="the address is a physical one")] = False
+    node: Annotated[
+        str,
+        Meta(description="what is at the address, list_head or rb_node: also say what may hold it"),
+    ] = ""
