@@ -3,7 +3,7 @@
 import argparse
 import sys
 import typing
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,7 +90,7 @@ def show_progress(progress: Progress) -> None:
     print(f"\r\033[K{progress.what}{share}\r", end="", file=sys.stderr, flush=True)
 
 
-def show_parser(name: str, *, path: bool = True) -> tuple[View, argparse.ArgumentParser]:
+def show_parser(name: str, *, path: bool) -> tuple[View, argparse.ArgumentParser]:
     """The view called ``name`` and the parser of its options.
 
     :param path: whether the first argument is the VMCORE; with ``--live`` and ``--qemu`` there is
@@ -99,18 +99,21 @@ def show_parser(name: str, *, path: bool = True) -> tuple[View, argparse.Argumen
     """
     view = views.find(name)
     parser = argparse.ArgumentParser(prog=f"kscope show {name}", description=view.__doc__)
-    add_target_options(parser, path=path)
+    add_target_options(parser, path="needed" if path else "none")
     add_query_options(parser, view.QUERY)
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     return view, parser
 
 
-def add_target_options(parser: argparse.ArgumentParser, *, path: bool = True) -> None:
+def add_target_options(
+    parser: argparse.ArgumentParser, *, path: Literal["needed", "optional", "none"] = "optional"
+) -> None:
     """The options that say what to open and how."""
-    if path:
-        parser.add_argument(
-            "vmcore", nargs="?", default="", help="a vmcore, a directory with one, or demo"
-        )
+    described = "a vmcore, a directory with one, or demo"
+    if path == "needed":
+        parser.add_argument("vmcore", help=described)
+    elif path == "optional":
+        parser.add_argument("vmcore", nargs="?", default="", help=described)
     else:
         parser.set_defaults(vmcore="")
     parser.add_argument("-s", "--vmlinux", default="", help="the kernel's vmlinux with debug info")

@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     """
     elsewhere = any(each == "--live" or each.startswith("--qemu") for each in arguments)
     parser = argparse.ArgumentParser(prog="kscope run", description=_DESCRIPTION)
-    headless.add_target_options(parser, path=not elsewhere)
+    headless.add_target_options(parser, path="none" if elsewhere else "needed")
     parser.add_argument("lines", nargs="*", metavar="LINE", help="such as 'ps -m | grep UN'")
     options = parser.parse_intermixed_args(arguments)
     query = headless.target_from(options)

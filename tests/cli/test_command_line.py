@@ -53,7 +53,7 @@ def test_demo_stands_where_a_vmcore_is_named() -> None:
     [
         (("show", "system", "/nonexistent"), 1, "No such file"),
         (("show", "weather", "x"), 2, "no view weather"),
-        (("show", "system"), 2, "name one VMCORE"),
+        (("show", "system"), 2, "required: vmcore"),
         (("show", "system", "x", "--live"), 2, "unrecognized arguments: x"),
         (("show", "log", "demo", "--level", "loud"), 1, "no log level"),
         (("demo",), 2, "no terminal"),
