@@ -1,10 +1,11 @@
 """The columns that a list of tasks can have."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kscope.model.durations import in_words
 from kscope.model.stacks import Stacks
-from kscope.model.tasks import Task
+from kscope.model.tasks import Task, Tasks
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskRow
 from kscope.widgets.line import Cell, Span
 from kscope.widgets.table import Column
@@ -51,35 +52,42 @@ CHOICES = (
     Choice("comm", "COMMAND", "command", "comm"),
 )
 BY_NAME = {choice.name: choice for choice in CHOICES}
-DEFAULT = ("pid", "cpu", "state", "time", "policy", "rss", "comm")
+DEFAULT = ("pid", "state", "cpu", "time", "rss", "comm")
 
 MAY_NOT_BE_LEFT_OUT = "comm"
 """It carries the tree."""
 
 
-def columns(names: tuple[str, ...], physical_memory: int | None) -> list[Column[Row]]:
-    """The columns of these names, in this order."""
+def columns(names: tuple[str, ...], tasks: Tasks) -> list[Column[Row]]:
+    """The columns of these names, in this order, no wider than these tasks need."""
+    largest_pid = max((max(t.pid or 0, t.tgid or 0) for t in tasks.tasks), default=0)
+    pid_width = max(4, len(str(largest_pid)))
+    cpu_width = max(3, len(str(max((t.cpu or 0 for t in tasks.tasks), default=0))))
 
     def share(task: Task) -> str:
-        if task.rss_bytes is None or not physical_memory:
+        if task.rss_bytes is None or not tasks.physical_memory_bytes:
             return "?"
-        return f"{100 * task.rss_bytes / physical_memory:.1f}"
+        return f"{100 * task.rss_bytes / tasks.physical_memory_bytes:.1f}"
+
+    def pid(title: str, of: Callable[[Task], int | None]) -> Column[Row]:
+        # One more for the arrow beside the title, when it is sorted by.
+        return Column(title, lambda r: _or_unknown(of(_task(r))), width=pid_width + 1, right=True)
 
     made = {
-        "pid": Column[Row]("PID", lambda r: _or_unknown(_task(r).pid), width=7, right=True),
-        "tgid": Column[Row]("TGID", lambda r: _or_unknown(_task(r).tgid), width=7, right=True),
-        "ppid": Column[Row]("PPID", lambda r: _or_unknown(_task(r).ppid), width=7, right=True),
-        "cpu": Column[Row]("CPU", lambda r: _or_unknown(_task(r).cpu), width=4, right=True),
+        "pid": pid("PID", lambda t: t.pid),
+        "tgid": pid("TGID", lambda t: t.tgid),
+        "ppid": pid("PPID", lambda t: t.ppid),
+        "cpu": Column[Row]("CPU", lambda r: _or_unknown(_task(r).cpu), width=cpu_width, right=True),
         "state": Column[Row]("ST", _state, width=2),
         "time": Column[Row]("TIME", _time, width=9, right=True),
         "policy": Column[Row]("POLICY", _policy, width=8),
         "prio": Column[Row]("PRIO", lambda r: _or_unknown(_task(r).prio), width=5, right=True),
-        "rss": Column[Row]("RSS", lambda r: size(_task(r).rss_bytes), width=7, right=True),
+        "rss": Column[Row]("RSS", lambda r: size(_task(r).rss_bytes), width=5, right=True),
         "mem": Column[Row]("%MEM", lambda r: share(_task(r)), width=5, right=True),
-        "vsz": Column[Row]("VSZ", lambda r: size(_task(r).vsize_bytes), width=7, right=True),
+        "vsz": Column[Row]("VSZ", lambda r: size(_task(r).vsize_bytes), width=5, right=True),
         "start": Column[Row]("START", _start, width=9, right=True),
         "task": Column[Row]("TASK", lambda r: str(_task(r).task), width=16, role="dim"),
-        "comm": Column[Row]("COMMAND", _command, minimum=18, tree=True),
+        "comm": Column[Row]("COMMAND", _command, minimum=16, tree=True),
     }
     return [made[name] for name in names]
 
@@ -135,8 +143,8 @@ def size(size_bytes: int | None) -> Cell:
     if size_bytes == 0:
         return ("0", "dim")
     value = size_bytes / 1024
-    for unit in ("K", "M", "G"):
-        if value < 1024 or unit == "G":
+    for unit in ("K", "M", "G", "T"):
+        if value < 1024 or unit == "T":
             break
         value /= 1024
     number = f"{value:.1f}" if value < 10 and unit != "K" else f"{value:.0f}"

@@ -363,7 +363,13 @@ def memory_lines(memory: AddressSpace) -> list[Line]:
     lines: list[Line] = [*facts(rows, label_role="dim", gap=2), ()]
     lines += facts(
         (
-            (total.kind, line(f"{size(total.size_bytes):>9}", (f"  {total.areas} mappings", "dim")))
+            (
+                total.kind,
+                line(
+                    f"{size(total.size_bytes):>9}",
+                    (f"  {total.areas} mapping{'s' if total.areas != 1 else ''}", "dim"),
+                ),
+            )
             for total in memory.totals
         ),
         label_role="dim",

@@ -232,7 +232,7 @@ class TasksScreen(DashboardScreen):
             self.ask(StacksQuery(), self._show_stacks, into=self._list, what="reading stacks")
             return
         names = self._remembered.columns
-        self._list.show_columns(columns(names, self._tasks.physical_memory_bytes))
+        self._list.show_columns(columns(names, self._tasks))
         by = next((BY_NAME[n] for n in names if BY_NAME[n].sort == self._selection.sort), None)
         self._list.show_sorted_by(
             by.title if by else "",
