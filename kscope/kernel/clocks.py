@@ -30,7 +30,7 @@ class Clocks:
     def ticks_per_second(self) -> int | None:
         """CONFIG_HZ. The kernel keeps the length of a tick, adjusted by NTP by a few millionths."""
         try:
-            return round(_SECOND / self._program["tick_nsec"].value_())
+            return round(_SECOND / int(self._program["tick_nsec"]))
         except (*READ_ERRORS, ZeroDivisionError):
             return None
 
@@ -40,8 +40,7 @@ class Clocks:
         try:
             runqueues = self._program["runqueues"]
             return max(
-                per_cpu(runqueues, cpu).clock.value_()
-                for cpu in for_each_possible_cpu(self._program)
+                int(per_cpu(runqueues, cpu).clock) for cpu in for_each_possible_cpu(self._program)
             )
         except READ_ERRORS:
             return None

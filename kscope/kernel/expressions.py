@@ -739,7 +739,7 @@ def _address_of(found: Object) -> int:
         value: int = found.value_()
         return value
     if found.address_ is not None:
-        return found.address_
+        return int(found.address_)
     number: int = found.value_()
     return number
 

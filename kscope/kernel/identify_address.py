@@ -188,7 +188,7 @@ class Addresses:
     @property
     def _per_cpu_link(self) -> int:
         try:
-            return self._program.symbol("__per_cpu_start").address
+            return int(self._program.symbol("__per_cpu_start").address)
         except LookupError:
             return 0
 
@@ -246,7 +246,7 @@ class Addresses:
     def _vmapped_stacks(self) -> bool:
         # CONFIG_VMAP_STACK, since Linux kernel commit ba14a194a434 ("fork: Add generic
         # vmalloced stack support") (in v4.9).
-        return self._program.type("struct task_struct").has_member("stack_vm_area")
+        return bool(self._program.type("struct task_struct").has_member("stack_vm_area"))
 
     def stack_owner(self, address: int) -> tuple[int, int, str] | None:
         """Address, PID and name of the task on whose stack ``address`` is."""

@@ -1,5 +1,8 @@
 """A range of memory of which parts may be missing."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from drgn import FaultError, Program
 
 _PAGE = 4096
@@ -28,8 +31,7 @@ class MemoryImage:
             return self._whole[offset : offset + size]
         return b"".join(self._pieces(self.address + offset, size))
 
-    def _pieces(self, start: int, size: int) -> "list[bytes]":
-        pieces = []
+    def _pieces(self, start: int, size: int) -> "Iterator[Any]":
         end = start + size
         while start < end:
             page = start & ~(_PAGE - 1)
@@ -42,6 +44,5 @@ class MemoryImage:
             if isinstance(found, FaultError):
                 raise found
             stop = min(end, page + _PAGE)
-            pieces.append(found[start - page : stop - page])
+            yield found[start - page : stop - page]
             start = stop
-        return pieces

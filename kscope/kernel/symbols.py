@@ -59,16 +59,16 @@ class Symbols:
     def named(self, name: str) -> Sequence[Symbol]:
         """All symbols of that name."""
         if self._index is None:
-            return self._program.symbols(name)
-        found: Sequence[Symbol] = self._index(self._program, name, None, False)
-        return found
+            found: Sequence[Symbol] = self._program.symbols(name)
+            return found
+        return self._index(self._program, name, None, False)
 
     def all(self) -> Sequence[Symbol]:
         """Every symbol."""
         if self._index is None:
-            return self._program.symbols()
-        found: Sequence[Symbol] = self._index(self._program, None, None, False)
-        return found
+            found: Sequence[Symbol] = self._program.symbols()
+            return found
+        return self._index(self._program, None, None, False)
 
     def is_code(self, symbol: Symbol) -> bool:
         """Whether the symbol is a function's or lies in the kernel's text."""

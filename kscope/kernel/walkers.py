@@ -132,12 +132,12 @@ class Walker:
             ) from error
         if not (may_end and (pointer == 0 or pointer & 1)):
             self._refuse_bad(pointer, position, node, name)
-        return pointer
+        return int(pointer)
 
     def _link(self, node: int, offset: int, position: int, before: int, name: str) -> int:
         """A link in ``node``, which ``before`` points at."""
         try:
-            return self._program.read_word(node + offset)
+            return int(self._program.read_word(node + offset))
         except FaultError as error:
             raise BrokenError(
                 f"{_of(position, before)} has {name} {node:x}, which cannot be read:"
@@ -191,7 +191,7 @@ class Walker:
         child = self._program.read_word(node + offset)
         if child:
             self._refuse_bad(child, position, node, "a child")
-        return child
+        return int(child)
 
     def _check_parent(self, node: int, parent: int, offset: int, position: int) -> None:
         try:

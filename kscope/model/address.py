@@ -102,7 +102,7 @@ class FittingType(msgspec.Struct, frozen=True):
     """Whether it is known and not only possible by its size."""
 
 
-class AddressState(Result):
+class AddressState(Result, frozen=True, kw_only=True):
     """Everything that is known of an address."""
 
     address: Address
@@ -126,7 +126,7 @@ class AddressState(Result):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class AddressQuery(Query[AddressState]):
+class AddressQuery(Query[AddressState], frozen=True, kw_only=True):
     """What an address is."""
 
     address: Annotated[str, Meta(description="address, symbol or member path")]

@@ -36,7 +36,7 @@ class Instruction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """The innermost line of source that it comes from."""
 
 
-class Code(Result):
+class Code(Result, frozen=True, kw_only=True):
     """Instructions of a function, or of a stretch of memory."""
 
     function: str
@@ -53,7 +53,7 @@ class Code(Result):
     """Why source lines are missing, or where it could not be decoded."""
 
 
-class CodeQuery(Query[Code]):
+class CodeQuery(Query[Code], frozen=True, kw_only=True):
     """Instructions."""
 
     start: Annotated[str, Meta(description="a function, function+OFFSET or an address")]

@@ -16,7 +16,7 @@ class PerCpuPlace(msgspec.Struct, frozen=True):
     address: Address
 
 
-class Place(Result):
+class Place(Result, frozen=True, kw_only=True):
     """What an expression names."""
 
     kind: PlaceKind
@@ -33,7 +33,7 @@ class Place(Result):
     """What is there, in a few words."""
 
 
-class PlaceQuery(Query[Place]):
+class PlaceQuery(Query[Place], frozen=True, kw_only=True):
     """Understand an expression."""
 
     text: str
@@ -51,7 +51,7 @@ class Candidate(msgspec.Struct, frozen=True):
     name: str
 
 
-class Completion(Result):
+class Completion(Result, frozen=True, kw_only=True):
     """What the input may become, the likeliest first."""
 
     candidates: tuple[Candidate, ...]
@@ -59,7 +59,7 @@ class Completion(Result):
     """How many names fit; ``candidates`` are the first of them."""
 
 
-class CompletionQuery(Query[Completion]):
+class CompletionQuery(Query[Completion], frozen=True, kw_only=True):
     """Complete the symbol, type or member at the end of an input."""
 
     text: str

@@ -55,7 +55,7 @@ class Break(msgspec.Struct, frozen=True, kw_only=True):
     """The bad pointer itself."""
 
 
-class Walk(Result):
+class Walk(Result, frozen=True, kw_only=True):
     """What a walk found."""
 
     kind: WalkKind
@@ -76,7 +76,7 @@ class Walk(Result):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class ListQuery(Query[Walk]):
+class ListQuery(Query[Walk], frozen=True, kw_only=True):
     """The elements of a list, or of an array."""
 
     deadline_seconds: ClassVar[float] = 120.0

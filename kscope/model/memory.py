@@ -28,7 +28,7 @@ class MemoryLine(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-class Memory(Result):
+class Memory(Result, frozen=True, kw_only=True):
     """A stretch of memory."""
 
     address: Address
@@ -40,7 +40,7 @@ class Memory(Result):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class MemoryQuery(Query[Memory]):
+class MemoryQuery(Query[Memory], frozen=True, kw_only=True):
     """Memory from an address on."""
 
     address: Annotated[str, Meta(description="address, symbol or member path")]

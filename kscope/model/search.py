@@ -30,7 +30,7 @@ class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The function whose frame it is in, ``schedule+0x5``; empty where there is none."""
 
 
-class Search(Result):
+class Search(Result, frozen=True, kw_only=True):
     """What a search found."""
 
     value: str
@@ -44,7 +44,7 @@ class Search(Result):
     """Whether there may be more than were asked for."""
 
 
-class SearchQuery(Query[Search]):
+class SearchQuery(Query[Search], frozen=True, kw_only=True):
     """All places that hold a value."""
 
     deadline_seconds: ClassVar[float] = 60.0

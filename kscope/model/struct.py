@@ -91,7 +91,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
 
 
-class Structure(Result):
+class Structure(Result, frozen=True, kw_only=True):
     """An object, or only its type."""
 
     type: str
@@ -113,7 +113,7 @@ class Structure(Result):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class StructQuery(Query[Structure]):
+class StructQuery(Query[Structure], frozen=True, kw_only=True):
     """A structure at an address, or its layout."""
 
     type: Annotated[

@@ -1,0 +1,102 @@
+"""Where the reader of the Inspect screen was: places, the ways to them, what was open there."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kscope.model.list import ListQuery
+from kscope.model.tree import TreeQuery
+
+Face = Literal["members", "layout", "memory", "code", "address", "search", "walk"]
+"""The ways of looking at a place."""
+
+
+@dataclass
+class Visit:
+    """A place, and how it is being looked at."""
+
+    expression: str
+    """C for a pointer to it, or a type's name."""
+    address: int | None = None
+    """``None`` of a type alone."""
+    type: str = ""
+    """Empty of memory and code."""
+    label: str = ""
+    """How it was reached: what was typed, or the member that was followed."""
+    is_start: bool = True
+    """Whether it was named, not followed from the place before."""
+    face: Face = "members"
+    walk: ListQuery | TreeQuery | None = None
+    query_type: str = ""
+    """What StructQuery is asked for, where the type has no name of its own."""
+    count: int = 1
+    stacks_only: bool = False
+    mask: str = ""
+    members: str = ""
+    """Members to begin with, as ``comm,pid`` of ``task_struct.comm,pid ADDRESS``."""
+    toggled: set[str] = field(default_factory=set)
+    cursor: str = ""
+    """Key of the row under the cursor."""
+    memory_start: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The place as an object: ``*(struct task_struct *)0xffff…``."""
+        if self.address is None:
+            return self.expression
+        if self.expression.startswith("&"):
+            return self.expression[1:]
+        if not self.type:
+            return self.expression
+        return f"*({self.type} *){self.address:#x}"
+
+    def member(self, path: str) -> str:
+        """C for a member of the object."""
+        if self.expression.startswith("&"):
+            return f"{self.expression[1:]}.{path}"
+        pointer = self.expression
+        if pointer.startswith("(") and not pointer.startswith("(("):
+            pointer = f"({pointer})"
+        return f"{pointer}->{path}"
+
+
+class History:
+    """The way here, and the way on for one who went back."""
+
+    def __init__(self) -> None:
+        self._visits: list[Visit] = []
+        self._position = -1
+
+    @property
+    def current(self) -> Visit | None:
+        """Where the reader is."""
+        return self._visits[self._position] if self._position >= 0 else None
+
+    @property
+    def path(self) -> list[Visit]:
+        """From the place that was named to this one, each followed from the one before."""
+        path: list[Visit] = []
+        for visit in reversed(self._visits[: self._position + 1]):
+            path.insert(0, visit)
+            if visit.is_start:
+                break
+        return path
+
+    def go(self, visit: Visit) -> None:
+        """A new place: what was ahead is forgotten."""
+        del self._visits[self._position + 1 :]
+        self._visits.append(visit)
+        self._position += 1
+
+    def back(self) -> bool:
+        """One place back. Returns whether there is one."""
+        if self._position <= 0:
+            return False
+        self._position -= 1
+        return True
+
+    def forward(self) -> bool:
+        """One place forward again."""
+        if self._position + 1 >= len(self._visits):
+            return False
+        self._position += 1
+        return True
