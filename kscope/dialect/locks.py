@@ -50,13 +50,17 @@ def equivalent(query: LocksQuery) -> Equivalent:
     return Equivalent("ps -m | grep UN", _DRGN, note)
 
 
+def type_of(lock: Lock) -> str:
+    """The type of what is at the lock's address; empty for the word of a bit lock."""
+    return "" if lock.kind == "bit_lock" else _STRUCTS[lock.kind].partition(".")[0]
+
+
 def lock_equivalent(lock: Lock) -> Equivalent:
     """What shows one lock."""
     if lock.kind == "bit_lock":
         drgn = f"print(hex(prog.read_u64({lock.address:#x})))"
     else:
-        type_name = _STRUCTS[lock.kind].partition(".")[0]
-        drgn = f'print(Object(prog, "{type_name}", address={lock.address:#x}))'
+        drgn = f'print(Object(prog, "{type_of(lock)}", address={lock.address:#x}))'
         drgn = "from drgn import Object\n\n" + drgn
     return Equivalent(f"{_STRUCTS[lock.kind]} {lock.address:x}", drgn)
 
@@ -182,7 +186,9 @@ class _Tree:
         if rest:
             lines: list[Line] = [(Span("● ", "dim"), Span("blocked, with nobody behind", "head"))]
             for task in rest:
-                lines.append((Span("  "), *self._task(task.pid), Span("   " + task.doing, "dim")))
+                lines.append(
+                    (Span("  "), *self._task(task.pid, role=""), Span("   " + task.doing, "dim"))
+                )
             yield lines
 
     def _below(self, pid: int, indent: str, path: set[int], ring: set[int]) -> Iterator[Line]:
@@ -196,23 +202,27 @@ class _Tree:
             branch = _branch(index, len(waiters))
             if waiter.pid in path:
                 closes = Span("   wants it: closes the cycle", "critical")
-                yield (Span(indent + branch, "dim"), *self._task(waiter.pid, time=False), closes)
+                yield (
+                    Span(indent + branch, "dim"),
+                    *self._task(waiter.pid, role="", time=False),
+                    closes,
+                )
                 continue
             yield (
                 Span(indent + branch, "dim"),
-                *self._task(waiter.pid),
+                *self._task(waiter.pid, role=""),
                 Span("   " + _wants(waiter, lock), "dim"),
                 *self._holding(waiter.pid, ", "),
             )
             deeper = indent + ("   " if index == len(waiters) - 1 else "│  ")
             yield from self._below(waiter.pid, deeper, path | {waiter.pid}, ring)
 
-    def _task(self, pid: int, *, time: bool = True) -> Line:
+    def _task(self, pid: int, *, role: Role = "name", time: bool = True) -> Line:
         self._shown.add(pid)
         task = self._tasks.get(pid)
         if task is None:
-            return (Span(str(pid), "name", pid),)
-        name = Span(f"{task.comm} {task.pid}", "name", pid)
+            return (Span(str(pid), role, pid),)
+        name = Span(f"{task.comm} {task.pid}", role, pid)
         return (name, *_state(task)) if time else (name,)
 
     def _holding(self, pid: int, before: str = "   ") -> Line:
@@ -234,7 +244,7 @@ def _state(task: Blocked) -> Line:
 
 def _lock(lock: Lock) -> Line:
     kind = lock.kind.replace("_", " ") if lock.kind in ("wait_queue", "bit_lock") else lock.kind
-    spans = [Span(f"{kind} {lock.address:x}", "name", lock=lock.address)]
+    spans = [Span(f"{kind} {lock.address:x}", lock=lock.address)]
     if lock.name:
         spans.append(Span(f" {lock.name}", "dim"))
     return tuple(spans)

@@ -110,7 +110,7 @@ class _Graph:
         self._follow_waits()
         self._search_stacks()
         found = [self._lock(address) for address in self._queues]
-        found.sort(key=_longest_wait, reverse=True)
+        found.sort(key=lambda lock: (lock.kind in _EVENTS and not lock.owner, -_longest_wait(lock)))
         spun, spinning = spinlocks(self._program, self._readings)
         graph = WaitGraph(self._edges())
         cycles = sorted(

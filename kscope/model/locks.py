@@ -123,7 +123,7 @@ class Locks(Result, frozen=True):
     """The wait graph."""
 
     locks: tuple[Lock, ...]
-    """Those with the longest waiting task first."""
+    """What somebody can hold first, then events; each by its longest waiting task."""
     cycles: tuple[tuple[int, ...], ...]
     """Deadlocks, of certain owners only: PIDs, each waiting for a lock that the next one owns."""
     rings: tuple[Cycle, ...] = ()
