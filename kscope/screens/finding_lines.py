@@ -55,10 +55,9 @@ def finding_lines(survey: Survey) -> tuple[list[Line], list[int]]:
 
 def _rule_lines(survey: Survey) -> list[Line]:
     lines: list[Line] = []
-    quiet = [report for report in survey.rules if report.outcome == "nothing"]
+    quiet = sum(report.outcome == "nothing" for report in survey.rules)
     if quiet:
-        about = ", ".join(report.about for report in quiet)
-        lines.append(line(("·  ", "dim"), (f"{len(quiet)} rules found nothing: {about}", "dim")))
+        lines.append(line(("·  ", "dim"), (f"{quiet} rules found nothing", "dim")))
     waiting = sum(report.outcome == "waiting" for report in survey.rules)
     if waiting:
         lines.append(line(("…  ", "accent"), (f"{waiting} rules still to run", "dim")))
@@ -70,6 +69,18 @@ def _rule_lines(survey: Survey) -> list[Line]:
                      (f" {report.outcome}: ", role), (report.why, "dim"))
             )  # fmt: skip
     return lines
+
+
+def rule_lines(survey: Survey) -> list[Line]:
+    """Every rule and what became of it, for the one who asks whether it was looked for."""
+    return [
+        line(
+            (f"{report.outcome:<11} ", "" if report.outcome == "found" else "dim"),
+            report.about,
+            (f"  {report.why}" if report.why else "", "dim"),
+        )
+        for report in survey.rules
+    ]
 
 
 def _first_sentence(text: str) -> str:

@@ -20,6 +20,7 @@ from kscope.screens.finding_lines import (
     evidence_lines,
     finding_lines,
     first_place,
+    rule_lines,
     summary,
 )
 from kscope.screens.survey_lines import (
@@ -140,7 +141,10 @@ class SurveyScreen(DashboardScreen):
 
     def _show_evidence(self) -> None:
         finding = self._finding
-        if finding is None:
+        if finding is None and self._survey is not None and self._survey.rules:
+            self._evidence.wrap_indent = FINDING_INDENT
+            self._evidence.show_lines(rule_lines(self._survey))
+        elif finding is None:
             self._evidence.show_state(Empty("no finding", "a healthy machine has none"))
         else:
             lines, self._evidence.wrap_indent = evidence_lines(finding)
