@@ -61,13 +61,15 @@ def _rule_lines(survey: Survey) -> list[Line]:
     waiting = sum(report.outcome == "waiting" for report in survey.rules)
     if waiting:
         lines.append(line(("…  ", "accent"), (f"{waiting} rules still to run", "dim")))
+    grouped: dict[tuple[str, str], list[str]] = {}
     for report in survey.rules:
         if report.outcome in ("not run", "failed", "out of time"):
-            role = "dim" if report.outcome == "not run" else "warning"
-            lines.append(
-                line((f"{'·' if role == 'dim' else '!'}  ", role), (report.about, "dim"),
-                     (f" {report.outcome}: ", role), (report.why, "dim"))
-            )  # fmt: skip
+            grouped.setdefault((report.outcome, report.why), []).append(report.about)
+    for (outcome, why), about in grouped.items():
+        role = "dim" if outcome == "not run" else "warning"
+        who = about[0] if len(about) == 1 else f"{len(about)} rules"
+        sign = "·" if outcome == "not run" else "!"
+        lines.append(line((f"{sign}  ", role), (f"{who}: {outcome}: ", role), (why, "dim")))
     return lines
 
 
@@ -92,7 +94,7 @@ def evidence_lines(finding: Finding) -> tuple[list[Line], int]:
     """The evidence a line each, in the order of ``Finding.evidence``, then all else; and the cell
     in which their texts begin."""
     labels = [evidence.label for evidence in finding.evidence]
-    cells = min(max(map(cell_len, [*labels, "disproved if"])), _MOST_LABEL_CELLS)
+    cells = min(max(map(cell_len, [*labels, "what it means"])), _MOST_LABEL_CELLS)
 
     def label(text: str) -> Line:
         return [*fit(line((text, "dim")), cells), Span(" ")]

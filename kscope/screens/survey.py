@@ -68,10 +68,12 @@ class SurveyScreen(DashboardScreen):
         self._findings = TextView(wrapped=True, id="survey-findings")
         self._findings.wrap_indent = FINDING_INDENT
         self._evidence = TextView(wrapped=True, id="survey-evidence")
-        self._system = TextView(id="survey-system")
+        self._system = TextView(wrapped=True, id="survey-system")
+        self._system.wrap_indent = 9
         self._load = TextView(id="survey-load")
         self._settings = TextView(id="survey-settings")
-        self._dump = TextView(id="survey-dump")
+        self._dump = TextView(wrapped=True, id="survey-dump")
+        self._dump.wrap_indent = 11
         self._findings_pane = Pane("Findings", id="findings-pane")
         with Horizontal(id="survey-columns"):
             with Vertical(id="survey-left"):

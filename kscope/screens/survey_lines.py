@@ -185,7 +185,12 @@ def dump_lines(identity: Identity, system: System, debug_info: DebugInfoReport) 
             rows.append(("", line((module.name, "strong"), "  ", (module.why, "dim"))))
     unreadable = len(system.unreadable)
     rows.append(
-        ("unreadable", (f"{unreadable} values", "critical") if unreadable else ("nothing", "good"))
+        (
+            "unreadable",
+            (f"{unreadable} value{'s' * (unreadable > 1)}", "critical")
+            if unreadable
+            else ("nothing", "good"),
+        )
     )
     if identity.build_id:
         rows.append(("build-ID", (identity.build_id, "dim")))
