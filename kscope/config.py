@@ -17,11 +17,8 @@
 TOML file goes before it.
 """
 
-import contextlib
 import json
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -32,6 +29,7 @@ import platformdirs
 
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import LineError, parse
+from kscope.files import replace_file
 
 _HEADER = "# kscope: aliases, keys and looks. See kscope config --help.\n"
 _TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]\s*(?:#.*)?$")
@@ -229,27 +227,6 @@ def _with_alias(text: str, name: str, line: str | None) -> str:
     elif new:
         lines += ["", "[aliases]", *new]
     return "\n".join(lines) + "\n"
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that at every moment either the old or the new one is whole.
-
-    :raises OSError: if it cannot be written; the old one stays.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Where the file is a link, what it leads to is replaced.
-    path = path.resolve()
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
 
 
 def import_crashrc(path: Path) -> tuple[RcLines, list[str]]:

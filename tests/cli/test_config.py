@@ -16,10 +16,10 @@ from kscope.config import (
     import_crashrc,
     load,
     read_rc,
-    replace_file,
     save_alias,
 )
 from kscope.dialect.crash.errors import CommandError
+from kscope.files import replace_file
 
 BY_HAND = """\
 # mine
