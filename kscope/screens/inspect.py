@@ -1,0 +1,749 @@
+"""Screen 5: kernel memory as objects, every pointer a door."""
+
+import contextlib
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widget import Widget
+
+from kscope.dialect.views import Equivalent
+from kscope.model.address import AddressQuery, AddressState
+from kscope.model.base import Query
+from kscope.model.code import Code, CodeQuery
+from kscope.model.expressions import Place, PlaceQuery
+from kscope.model.list import ListQuery, Walk, WalkRow
+from kscope.model.memory import Memory, MemoryQuery
+from kscope.model.search import Hit, Search, SearchQuery
+from kscope.model.struct import Member, StructQuery, Structure
+from kscope.model.tree import TreeQuery
+from kscope.screens.address_bar import AddressBar
+from kscope.screens.base import DashboardScreen
+from kscope.screens.inspect_lines import (
+    address_lines,
+    code_lines,
+    code_position,
+    hit_columns,
+    layout_lines,
+    memory_line,
+    memory_lines,
+    walk_columns,
+)
+from kscope.screens.inspect_visits import Face, History, Visit
+from kscope.screens.links import AddressLink, Link, SymbolLink
+from kscope.screens.member_rows import MemberRow, columns, member_rows
+from kscope.screens.type_chooser import TypeChooser
+from kscope.widgets.line import Span, line
+from kscope.widgets.line_view import LineView
+from kscope.widgets.one_line import OneLine
+from kscope.widgets.overlay import toggle
+from kscope.widgets.pane import Pane
+from kscope.widgets.states import Empty, Failed
+from kscope.widgets.table import VirtualTable
+from kscope.widgets.text_view import TextView
+
+_ELEMENTS = 32
+"""Elements of an array that come with their object; the next ones on demand."""
+_MEMORY_BYTES = 2048
+_DELAY = 0.05
+"""Seconds the cursor rests on a member before its memory is asked for."""
+_LISTS = {
+    "struct list_head": "list", "struct hlist_head": "hlist", "struct llist_head": "llist",
+    "struct plist_head": "plist", "struct hlist_nulls_head": "hlist_nulls",
+}  # fmt: skip
+_TREES = {
+    "struct rb_root": "rbtree", "struct rb_root_cached": "rbtree",
+    "struct maple_tree": "maple", "struct xarray": "xarray", "struct idr": "radix",
+}  # fmt: skip
+_NODES = ("list_head", "hlist_node", "rb_node", "callback_head", "work_struct", "llist_node")
+"""What is only ever part of something else: a pointer to it leads into that."""
+_COLUMNS = {
+    # What one wants to see of the elements of a walk, as far as the type is known to have it.
+    "struct task_struct": "pid,comm,__state", "struct module": "name,state",
+    "struct super_block": "s_id,s_dev", "struct net_device": "name,flags",
+    "struct vm_area_struct": "vm_start,vm_end", "struct kmem_cache": "name,object_size",
+    "struct workqueue_struct": "name,flags", "struct rq": "nr_running,curr,clock",
+}  # fmt: skip
+_TITLES: dict[Face, str] = {
+    "members": "", "layout": "Layout of ", "memory": "Memory at ", "code": "",
+    "address": "What is at ", "search": "Who points at ", "walk": "",
+}  # fmt: skip
+
+
+class WalkableTable(VirtualTable[Any]):
+    """A table in which ``l`` walks a list, instead of unfolding as the right arrow does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "walk", "walk list", id="inspect.walk",
+                tooltip="the elements of the list, tree or array as a table"),
+    ]  # fmt: skip
+
+    def action_walk(self) -> None:
+        """Hand it to the screen."""
+        screen = next(each for each in self.ancestors if isinstance(each, InspectScreen))
+        screen.walk()
+
+
+class InspectScreen(DashboardScreen):
+    """A place in memory, with ways from it to others."""
+
+    DIGIT: ClassVar[str] = "5"
+    NAME: ClassVar[str] = "Inspect"
+    OPENS: ClassVar[tuple[type[Any], ...]] = (AddressLink, SymbolLink)
+    HELP_HEADING: ClassVar[str] = "On the Inspect screen"
+    DEFAULT_CSS = """
+    InspectScreen > #inspect-path { padding: 0 1; }
+    InspectScreen #inspect-pane { height: 1fr; }
+    InspectScreen #inspect-memory-pane { height: 4; }
+    InspectScreen.-no-memory #inspect-memory-pane { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "open", "open", id="inspect.open",
+                tooltip="open an address, a symbol, a type, a task, a member path"),
+        Binding("x", "face('memory')", "hex", id="inspect.memory",
+                tooltip="memory as it lies, its pointers named; again for words of 8 to 64 bits"),
+        Binding("t", "cast", "cast", id="inspect.cast", tooltip="look at it as another type"),
+        Binding("f", "face('search')", "who points here", id="inspect.search",
+                tooltip="search all memory for this address"),
+        Binding("F", "search_stacks", "on stacks", show=False, id="inspect.search-stacks",
+                tooltip="search the kernel stacks for this address"),
+        Binding("i", "face('address')", "what is this", show=False, id="inspect.address",
+                tooltip="symbol, slab, page, page tables of the address"),
+        Binding("d", "face('code')", "code", show=False, id="inspect.code",
+                tooltip="disassemble what is there"),
+        Binding("O", "face('layout')", "offsets", show=False, id="inspect.layout",
+                tooltip="types and offsets only, as struct -o"),
+        Binding("m", "face('members')", "members", show=False, id="inspect.members",
+                tooltip="the object's members again"),
+        Binding("r", "base", "decimal or hexadecimal", show=False, id="inspect.base"),
+        Binding("e", "byte_order", "byte order", show=False, id="inspect.byte-order",
+                tooltip="words of memory with their highest or lowest byte first"),
+        Binding("T", "follow_as", "follow as", show=False, id="inspect.follow-as",
+                tooltip="follow the pointer as a pointer to another type"),
+        Binding("u", "container", "what holds it", show=False, id="inspect.container",
+                tooltip="types that fit what the address lies in"),
+        Binding("right_square_bracket", "forward", "forward", show=False, id="inspect.forward",
+                tooltip="forward again after going back"),
+        Binding("c", "copy_expression", "copy C", show=False, id="inspect.copy-expression",
+                tooltip="copy the way here as a C expression"),
+    ]  # fmt: skip
+
+    def compose(self) -> ComposeResult:
+        self._history = History()
+        self._structure: Structure | None = None
+        self._walk: Walk | None = None
+        self._rows: list[Any] = []
+        self._memory_timer: Timer | None = None
+        self._hexadecimal = False
+        self._bits = 64
+        self._big_endian = False
+        self._path = OneLine(id="inspect-path")
+        self._members = WalkableTable(
+            key=lambda row: row.key if isinstance(row, MemberRow) else row,
+            fold=lambda row: row.fold,
+            search=_searched,
+            id="inspect-members",
+        )
+        self._table = WalkableTable(id="inspect-rows")
+        self._text = TextView(id="inspect-text")
+        self._pane = Pane("", self._members, self._table, self._text, id="inspect-pane")
+        self._memory = TextView(id="inspect-memory")
+        self._memory.can_focus = False
+        self._memory_pane = Pane("Memory", self._memory, id="inspect-memory-pane")
+        yield self._path
+        yield self._pane
+        yield self._memory_pane
+
+    def on_mount(self) -> None:
+        """Begin with the task that everything else can be reached from."""
+        super().on_mount()
+        self._display(self._members)
+        if self._history.current is None:
+            self._open_text("init_task")
+
+    def on_resize(self) -> None:
+        """Other columns; without the pane for memory where there is little room."""
+        super().on_resize()
+        self.set_class(self.size.height < 18, "-no-memory")
+        self._show_columns()
+
+    def focus_first(self) -> None:
+        """What shows the place."""
+        self._view.focus(scroll_visible=False)
+
+    # Places.
+
+    @property
+    def _visit(self) -> Visit | None:
+        return self._history.current
+
+    def follow(self, link: Link) -> None:
+        """Open an address, as its type where that is known, or a symbol."""
+        if isinstance(link, AddressLink):
+            self._open_text(f"{link.type} {link.address:#x}" if link.type else f"{link.address:#x}")
+        elif isinstance(link, SymbolLink):
+            self._open_text(f"{link.name}+{link.offset:#x}" if link.offset else link.name)
+
+    def _open_text(self, text: str) -> None:
+        self.ask(PlaceQuery(text=text), partial(self.open_place, text), into=self._view,
+                 what="looking it up", group="inspect")  # fmt: skip
+
+    def open_place(self, text: str, place: Place) -> None:
+        """Go to a place that was named."""
+        face: Face = "members"
+        if place.kind == "type":
+            face = "layout"
+        elif place.kind == "code":
+            face = "code"
+        elif place.kind == "memory":
+            face = "address"
+        visit = Visit(
+            expression=place.expression,
+            address=None if place.address is None else int(place.address),
+            type=place.type,
+            label=text,
+            face=face,
+            members=place.members,
+            query_type=place.expression if "<anonymous>" in place.type else "",
+        )
+        if place.copies:
+            visit.face = "walk"
+            visit.walk = ListQuery(start=text, kind="per-cpu", columns=_COLUMNS.get(place.type, ""))
+        self._go(visit)
+
+    def _go(self, visit: Visit) -> None:
+        self._keep_cursor()
+        self._history.go(visit)
+        self._show_visit()
+
+    def go_back_within(self) -> bool:
+        """To the face or place before."""
+        visit = self._visit
+        if visit is not None and visit.face != "members" and visit.type and visit.address:
+            started = self._history.path[-1]
+            if started.walk is None and visit.face not in ("layout",):
+                visit.face = "members"
+                self._show_visit()
+                return True
+        self._keep_cursor()
+        if self._history.back():
+            self._show_visit()
+            return True
+        return False
+
+    def action_forward(self) -> None:
+        """To where the reader went back from."""
+        self._keep_cursor()
+        if self._history.forward():
+            self._show_visit()
+        else:
+            self.app.bell()
+
+    def _keep_cursor(self) -> None:
+        row = self._members.cursor_row
+        if self._visit is not None and isinstance(row, MemberRow):
+            self._visit.cursor = row.key
+
+    def place(self) -> object:
+        """The current place."""
+        return self._visit
+
+    def go_to(self, place: object) -> None:
+        """Back to a place."""
+        if isinstance(place, Visit) and place is not self._visit:
+            self._go(place)
+
+    # Faces.
+
+    @property
+    def _view(self) -> LineView:
+        return next(view for view in (self._members, self._table, self._text) if view.display)
+
+    def _display(self, view: Widget) -> None:
+        focused = any(each.has_focus for each in (self._members, self._table, self._text))
+        for each in (self._members, self._table, self._text):
+            each.display = each is view
+        if focused or self.screen.focused is None:
+            view.focus(scroll_visible=False)
+
+    def action_face(self, face: Face) -> None:
+        """Look at the place another way."""
+        visit = self._visit
+        if visit is None or (visit.address is None and face != "layout"):
+            self.app.bell()
+            return
+        if face in ("members", "layout") and not visit.type:
+            self.app.bell()
+            return
+        if face == "memory" and visit.face == "memory":
+            self._bits = {64: 8, 8: 16, 16: 32, 32: 64}[self._bits]
+        visit.stacks_only = False
+        visit.face = face
+        self._show_visit()
+
+    def action_search_stacks(self) -> None:
+        """Search the kernel stacks only."""
+        if self._visit is not None and self._visit.address is not None:
+            self._visit.face, self._visit.stacks_only = "search", True
+            self._show_visit()
+
+    def _show_visit(self) -> None:
+        visit = self._visit
+        if visit is None:
+            return
+        self._show_path()
+        self._memory_pane.display = visit.face == "members"
+        self._structure = None
+        query = self.query_in_focus()
+        show, view, what = self._shower(visit)
+        self._display(view)
+        self._pane.show_title(self._title(visit))
+        self._pane.show_subtitle("")
+        if query is not None:
+            self.ask(query, show, into=view, what=what, group="inspect", parts=True)
+        self.equivalent_changed()
+
+    def _shower(self, visit: Visit) -> tuple[Any, Any, str]:
+        return {
+            "members": (self._show_structure, self._members, "reading it"),
+            "layout": (self._show_layout, self._text, "reading the type"),
+            "memory": (self._show_memory, self._text, "reading memory"),
+            "code": (self._show_code, self._text, "decoding"),
+            "address": (self._show_address, self._text, "looking it up"),
+            "search": (self._show_hits, self._table, "searching"),
+            "walk": (self._show_walk, self._table, "walking"),
+        }[visit.face]
+
+    def query_in_focus(self) -> Query[Any] | None:
+        """What is shown, with the address as a number."""
+        visit = self._visit
+        if visit is None:
+            return None
+        if visit.face == "walk":
+            return visit.walk
+        if visit.face == "layout" or visit.address is None:
+            return StructQuery(type=visit.query_type or visit.type, offsets=True)
+        where = f"{visit.address:#x}"
+        if visit.face == "members":
+            named = bool(visit.query_type)
+            return StructQuery(
+                type=visit.query_type if named else visit.type,
+                address="" if named else where,
+                count=visit.count,
+                elements=_ELEMENTS,
+            )
+        if visit.face == "memory":
+            start = visit.memory_start if visit.memory_start is not None else visit.address
+            return MemoryQuery(
+                address=f"{start:#x}", count=_MEMORY_BYTES * 8 // self._bits, bits=self._bits,
+                big_endian=self._big_endian, symbols=self._bits == 64,
+            )  # fmt: skip
+        if visit.face == "code":
+            return CodeQuery(start=where, lines=True)
+        if visit.face == "search":
+            return SearchQuery(value=where, stacks=visit.stacks_only)
+        return AddressQuery(address=where, node=_node(visit.type))
+
+    def equivalent(self) -> Equivalent | None:
+        """That of what is shown."""
+        return super().equivalent()
+
+    def _title(self, visit: Visit) -> str:
+        if visit.face == "code" and visit.address is not None:
+            return "Code"
+        if visit.face == "walk" and visit.walk is not None:
+            return f"{visit.label}"
+        subject = visit.type if visit.face in ("members", "layout") else f"{visit.address or 0:x}"
+        return _TITLES[visit.face] + subject
+
+    def _show_path(self) -> None:
+        path = self._history.path
+        spans: list[Span] = []
+        for visit in path[:-1]:
+            spans += [Span(visit.label, "dim"), Span(" › ", "accent")]
+        last = path[-1]
+        if len(path) > 1 or last.label != last.name:
+            if last.label not in (last.name, ""):
+                spans += [Span(last.label, "dim"), Span(" › ", "accent")]
+            spans.append(Span(last.name, "strong"))
+        else:
+            spans.append(Span(last.name, "strong"))
+        self._path.show(line(spans))
+
+    # Members.
+
+    def _show_structure(self, structure: Structure) -> None:
+        self._structure = structure
+        self._show_columns()
+        self._show_members()
+        visit = self._visit
+        if visit is not None and visit.cursor:
+            self._members.move_to_key(visit.cursor)
+        elif visit is not None and visit.members:
+            self._move_to_path(visit.members.split(",")[0])
+
+    def _move_to_path(self, path: str) -> None:
+        for index, row in enumerate(self._members.rows):
+            if row.path == path:
+                self._members.move_to(index)
+                return
+
+    def _show_columns(self) -> None:
+        cells = max(self.size.width - 4, 40)
+        self._members.show_columns(columns(cells, hexadecimal=self._hexadecimal))
+
+    def _show_members(self) -> None:
+        structure, visit = self._structure, self._visit
+        if structure is None or visit is None:
+            return
+        rows = list(member_rows(structure.members, visit.toggled))
+        self._members.show_rows(rows, empty=Empty("it has no members"))
+        self._moved()
+
+    @on(VirtualTable.FoldRequested)
+    def _fold_requested(self, message: VirtualTable.FoldRequested) -> None:
+        message.stop()
+        row = self._members.rows[message.index]
+        if self._visit is not None:
+            self._visit.toggled ^= {row.key}
+            self._show_members()
+
+    @on(LineView.CursorMoved)
+    def _cursor_moved(self, message: LineView.CursorMoved) -> None:
+        if message.view is self._view:
+            self._moved()
+
+    def _moved(self) -> None:
+        visit = self._visit
+        position = self._view.position
+        if visit is not None and visit.face == "members" and self._structure is not None:
+            size = self._structure.size
+            position = f"{size:,} bytes · {position}" if size is not None else position
+            if self._memory_timer is not None:
+                self._memory_timer.stop()
+            self._memory_timer = self.set_timer(_DELAY, self._ask_memory)
+        self._pane.show_subtitle(position)
+
+    def _ask_memory(self) -> None:
+        """The memory of the member under the cursor, once it rests there."""
+        visit, row = self._visit, self._members.cursor_row
+        if visit is None or visit.address is None or visit.face != "members":
+            return
+        if not isinstance(row, MemberRow) or self.has_class("-no-memory"):
+            return
+        start = (visit.address + row.member.offset) & ~0xF
+        query = MemoryQuery(address=f"{start:#x}", count=4, symbols=True)
+        self.ask(query, self._show_member_memory, into=self._memory, what="reading memory",
+                 group="member memory")  # fmt: skip
+
+    def _show_member_memory(self, memory: Memory) -> None:
+        lines = [memory_line(memory, each) for each in memory.lines]
+        if memory.what and lines:
+            lines[0] = [*lines[0], Span(f"  {memory.what}", "dim")]
+        self._memory.show_lines(lines)
+
+    # Following.
+
+    @on(LineView.Chosen)
+    def _chosen(self, message: LineView.Chosen) -> None:
+        message.stop()
+        row = message.view.cursor_row if isinstance(message.view, VirtualTable) else None
+        if isinstance(row, MemberRow):
+            self._enter_member(row)
+        elif isinstance(row, WalkRow):
+            self._enter_element(row)
+        elif isinstance(row, Hit):
+            self._open_text(f"{row.address:#x}")
+
+    def _enter_member(self, row: MemberRow) -> None:
+        member = row.member
+        if row.more:
+            self._more_elements(row)
+        elif row.is_open is not None:
+            assert self._visit is not None
+            self._visit.toggled ^= {row.key}
+            self._show_members()
+        elif member.kind == "pointer":
+            self._follow_pointer(row)
+        else:
+            self.app.bell()
+
+    def _follow_pointer(self, row: MemberRow) -> None:
+        member, visit = row.member, self._visit
+        assert visit is not None
+        address = int(str(member.value), 16)
+        if member.target_kind in ("null", "small", "error", "poison", "non-canonical"):
+            self._say(f"{row.path} is {member.target}: there is nothing to follow")
+            return
+        pointed = member.points_to
+        tag = pointed.removeprefix("struct ")
+        if member.target_kind == "function" or "(" in pointed:
+            self._followed(row, address, "", "code")
+        elif not pointed or tag in _NODES:
+            self._offer_types(row, address, tag)
+        elif pointed.startswith(("struct ", "union ")) and "<anonymous>" not in pointed:
+            self._followed(row, address, pointed, "members")
+        elif pointed == "char":
+            self._followed(row, address, "", "memory")
+        else:
+            self._followed(row, address, pointed, "members")
+
+    def _followed(self, row: MemberRow, address: int, type_: str, face: Face) -> None:
+        assert self._visit is not None
+        self._go(
+            Visit(
+                expression=self._visit.member(row.path), address=address, type=type_,
+                label=row.path, face=face, is_start=False,
+            )
+        )  # fmt: skip
+
+    def _offer_types(self, row: MemberRow, address: int, node: str) -> None:
+        """Of a ``void *``, or a pointer to a part of something: which types fit."""
+        query = AddressQuery(address=f"{address:#x}", node=node)
+        self.ask(query, partial(self._choose_type, row, address), into=self._memory,
+                 what="looking it up", group="types")  # fmt: skip
+
+    def _choose_type(self, row: MemberRow | None, address: int, state: AddressState) -> None:
+        label = row.path if row is not None else ""
+        certain = [each for each in state.types if each.certain]
+        if len(certain) == 1 and (row is not None):
+            self._enter_type(label, certain[0].type, int(certain[0].start))
+            return
+        if not state.types:
+            if row is not None and row.member.points_to:
+                self._followed(row, address, row.member.points_to, "members")
+            else:
+                self._go(Visit(f"(void *){address:#x}", address, label=label, face="address",
+                               is_start=False))  # fmt: skip
+            return
+        toggle(self.screen, TypeChooser(state.types, partial(self._enter_type, label)))
+
+    def _enter_type(self, label: str, type_: str, start: int) -> None:
+        self._go(Visit(f"({type_} *){start:#x}", start, type_, label, is_start=False))
+
+    def action_container(self) -> None:
+        """What the address, or the pointer under the cursor, lies in."""
+        visit = self._visit
+        if visit is None or visit.address is None:
+            return
+        query = AddressQuery(address=f"{visit.address:#x}", node=_node(visit.type) or "list_head")
+        self.ask(query, partial(self._choose_type, None, visit.address), into=self._memory,
+                 what="looking it up", group="types")  # fmt: skip
+
+    def on_text_view_link_followed(self, message: TextView.LinkFollowed) -> None:
+        """A link in memory or code stays on this screen."""
+        message.stop()
+        message.prevent_default()
+        target = message.target
+        if isinstance(target, AddressLink):
+            self._open_text(f"{target.address:#x}")
+
+    def _more_elements(self, row: MemberRow) -> None:
+        structure, visit = self._structure, self._visit
+        assert structure is not None
+        assert visit is not None
+        first = (row.member.length or 0) - row.more
+        query = StructQuery(
+            type=visit.type, address=f"{visit.address:#x}",
+            members=f"{row.path}[{first}:{first + 8 * _ELEMENTS}]",
+        )  # fmt: skip
+        self.ask(query, partial(self._add_elements, row), into=self._memory,
+                 what="reading the array", group="elements")  # fmt: skip
+
+    def _add_elements(self, row: MemberRow, more: Structure) -> None:
+        if self._structure is None or not more.members:
+            return
+        fresh = more.members[0].members
+        members = _with_elements(self._structure.members, row.member, fresh)
+        self._structure = msgspec.structs.replace(self._structure, members=members)
+        self._show_members()
+
+    # Walking.
+
+    def walk(self) -> None:
+        """The elements of the list, tree or array under the cursor."""
+        row, visit = self._members.cursor_row, self._visit
+        if visit is None or visit.face != "members" or not isinstance(row, MemberRow):
+            self.app.bell()
+            return
+        assert visit.address is not None
+        member = row.member
+        where = f"{visit.address + member.offset:#x}"
+        walk: ListQuery | TreeQuery
+        if member.type in _LISTS:
+            walk = ListQuery(start=where, kind=_LISTS[member.type])
+        elif member.type in _TREES:
+            # Typed, so that the walk finds the root within an rb_root_cached or an idr.
+            walk = TreeQuery(start=f"{member.type} {where}", kind=_TREES[member.type])
+        elif member.kind == "array" and member.length and member.members:
+            element = member.members[0].type
+            walk = ListQuery(start=where, kind="array", entry=element, length=member.length,
+                             columns=_COLUMNS.get(element, ""))  # fmt: skip
+        elif member.kind == "pointer" and member.points_to == visit.type:
+            walk = ListQuery(start=f"{visit.address:#x}", kind="member",
+                             entry=f"{visit.type}.{row.path}",
+                             columns=_COLUMNS.get(visit.type, ""))  # fmt: skip
+        else:
+            self._say(f"{row.path} is no list, tree or array")
+            return
+        self._go(Visit(f"&{visit.member(row.path)}", int(where, 16), member.type, row.path,
+                       face="walk", walk=walk, is_start=False))  # fmt: skip
+
+    def _show_walk(self, walk: Walk) -> None:
+        visit = self._visit
+        if visit is None:
+            return
+        if not walk.columns and walk.entry_type in _COLUMNS and visit.walk is not None:
+            # Now that the elements are known: with the members that tell them apart.
+            name = f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
+            visit.walk = msgspec.structs.replace(
+                visit.walk, entry=visit.walk.entry or name, columns=_COLUMNS[walk.entry_type]
+            )
+            self._show_visit()
+            return
+        if walk.first == 0:
+            self._rows = list(walk.rows)
+            self._table.show_columns(walk_columns(walk))
+            self._table.show_rows(self._rows, empty=Empty("it is empty"))
+        else:
+            self._rows += walk.rows
+            self._table.rows_added()
+        self._walk = walk
+        self._pane.show_title(_walk_title(visit, walk))
+        if walk.broken is not None:
+            self._say(walk.broken.sentence, role="critical")
+            if not walk.rows:
+                self._table.show_state(Failed(walk.broken.sentence))
+        self._moved()
+
+    def _enter_element(self, row: WalkRow) -> None:
+        walk = self._walk
+        if walk is None or not walk.entry_type:
+            self._open_text(f"{row.entry:#x}")
+            return
+        type_ = walk.entry_type
+        self._go(Visit(f"({type_} *){row.entry:#x}", int(row.entry), type_, "", is_start=False))
+
+    # The other faces.
+
+    def _show_layout(self, structure: Structure) -> None:
+        self._text.show_lines(layout_lines(structure), empty=Empty("it has no members"))
+        self._pane.show_subtitle(f"{structure.size:,} bytes" if structure.size is not None else "")
+
+    def _show_memory(self, memory: Memory) -> None:
+        self._text.show_lines(memory_lines(memory))
+        self._pane.show_subtitle(memory.what)
+
+    def _show_code(self, code: Code) -> None:
+        self._text.show_lines(code_lines(code))
+        self._text.move_to(code_position(code))
+        module = f" [{code.module}]" if code.module else ""
+        self._pane.show_title(f"Code of {code.function}{module}" if code.function else "Code")
+        self._pane.show_subtitle(f"{len(code.instructions):,} instructions")
+
+    def _show_address(self, state: AddressState) -> None:
+        self._text.show_lines(address_lines(state), empty=Empty("nothing is known of it"))
+
+    def _show_hits(self, search: Search) -> None:
+        visit = self._visit
+        if visit is None:
+            return
+        if search.first == 0:
+            self._rows = list(search.hits)
+            self._table.show_columns(hit_columns(stacks=visit.stacks_only))
+            self._table.show_rows(self._rows, empty=Empty("nothing points here"))
+        else:
+            self._rows += search.hits
+            self._table.rows_added()
+        megabytes = search.bytes_searched / 1e6
+        self._pane.show_subtitle(f"{len(self._rows):,} found in {megabytes:,.0f} MB")
+
+    # Keys.
+
+    def action_open(self) -> None:
+        """Type where to go."""
+        toggle(self.screen, AddressBar(self.dashboard.session, self.open_place))
+
+    def action_cast(self) -> None:
+        """Look at the place as another type."""
+        if self._visit is not None and self._visit.address is not None:
+            self._ask_type(self._visit.address)
+
+    def action_follow_as(self) -> None:
+        """Follow the pointer under the cursor as another type."""
+        row = self._members.cursor_row
+        if isinstance(row, MemberRow) and row.member.kind == "pointer":
+            self._ask_type(int(str(row.member.value), 16))
+        else:
+            self.app.bell()
+
+    def _ask_type(self, address: int) -> None:
+        bar = AddressBar(
+            self.dashboard.session, self._cast_to, title=f"{address:x} as",
+            prefix="struct ", suffix=f" {address:#x}",
+        )  # fmt: skip
+        toggle(self.screen, bar)
+
+    def _cast_to(self, text: str, place: Place) -> None:
+        self.open_place(f"as {text}", place)
+
+    def action_base(self) -> None:
+        """Numbers in decimal or hexadecimal."""
+        self._hexadecimal = not self._hexadecimal
+        self._show_columns()
+
+    def action_byte_order(self) -> None:
+        """The other byte order for words of memory."""
+        self._big_endian = not self._big_endian
+        if self._visit is not None and self._visit.face == "memory":
+            self._show_visit()
+
+    def action_copy_expression(self) -> None:
+        """Copy C for what is under the cursor, or for the place."""
+        visit, row = self._visit, self._members.cursor_row
+        if visit is None:
+            return
+        text = visit.expression
+        if visit.face == "members" and isinstance(row, MemberRow):
+            text = visit.member(row.path)
+        with contextlib.suppress(AttributeError):
+            self.dashboard._copy(text)  # type: ignore[attr-defined]
+
+    def _say(self, sentence: str, *, role: str = "warning") -> None:
+        self._pane.show_subtitle((sentence, role))
+
+
+def _searched(row: Any) -> str:
+    if not isinstance(row, MemberRow):
+        return str(row)
+    return f"{row.member.name} {row.member.type} {row.member.value} {row.member.target}"
+
+
+def _node(type_: str) -> str:
+    tag = type_.removeprefix("struct ")
+    return tag if tag in _NODES else ""
+
+
+def _walk_title(visit: Visit, walk: Walk) -> str:
+    what = walk.entry_type or "nodes"
+    return f"{visit.label}: {what}" if visit.label else what
+
+
+def _with_elements(
+    members: tuple[Member, ...], array: Member, fresh: tuple[Member, ...]
+) -> tuple[Member, ...]:
+    """The members, with more elements in one array among or below them."""
+    found = []
+    for member in members:
+        if member is array:
+            found.append(msgspec.structs.replace(member, members=member.members + fresh))
+        elif member.members and member.offset <= array.offset < member.offset + member.size:
+            inner = _with_elements(member.members, array, fresh)
+            found.append(msgspec.structs.replace(member, members=inner))
+        else:
+            found.append(member)
+    return tuple(found)

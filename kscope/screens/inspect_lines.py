@@ -1,0 +1,142 @@
+"""The Inspect screen's texts: memory, code, layouts, what an address is."""
+
+from collections.abc import Callable, Iterator
+
+from kscope.dialect.address import text as address_text
+from kscope.dialect.code import operation
+from kscope.dialect.struct import text as structure_text
+from kscope.model.address import AddressQuery, AddressState
+from kscope.model.base import Address
+from kscope.model.code import Code
+from kscope.model.list import Walk, WalkRow
+from kscope.model.memory import Memory, MemoryLine
+from kscope.model.search import Hit
+from kscope.model.struct import StructQuery, Structure
+from kscope.screens.links import AddressLink
+from kscope.widgets.line import Cell, Line, Span, line
+from kscope.widgets.table import Column
+
+
+def layout_lines(structure: Structure) -> list[Line]:
+    """``struct -o``."""
+    query = StructQuery(type=structure.type, offsets=True)
+    return [line(each) for each in structure_text(query, structure).splitlines()]
+
+
+def memory_lines(memory: Memory) -> list[Line]:
+    """Bytes or words, what the pointers among them are, and the text."""
+    return [memory_line(memory, each) for each in memory.lines]
+
+
+def memory_line(memory: Memory, each: MemoryLine) -> Line:
+    """Sixteen bytes."""
+    digits = memory.word_bytes * 2
+    notes = {note.index: note for note in each.notes}
+    spans = [Span(f"{each.address:016x}  ", "dim")]
+    for index, word in enumerate(each.words):
+        if word is None:
+            spans.append(Span("?" * digits, "critical"))
+        elif index in notes:
+            spans.append(Span(f"{word:0{digits}x}", "link", AddressLink(Address(word))))
+        else:
+            spans.append(Span(f"{word:0{digits}x}", "dim" if word == 0 else ""))
+        spans.append(Span(" "))
+    missing = 16 // memory.word_bytes - len(each.words)
+    spans.append(Span(" " * (missing * (digits + 1) + 1)))
+    spans.append(Span(each.text))
+    for note in each.notes:
+        role = "warning" if note.kind in ("poison", "free-slab") else "dim"
+        spans.append(Span(f"  {note.text}", role))
+    return spans
+
+
+def code_lines(code: Code) -> list[Line]:
+    """Instructions, calls and jumps as links, lines of source above what they became."""
+    return [spans for spans, _ in _code(code)]
+
+
+def code_position(code: Code) -> int:
+    """The line of the instruction that was asked for."""
+    for position, (_, address) in enumerate(_code(code)):
+        if address == code.address:
+            return position
+    return 0
+
+
+def _code(code: Code) -> Iterator[tuple[Line, int]]:
+    before = None
+    for each in code.instructions:
+        if each.source is not None and each.source != before:
+            yield line((f"{each.source.file}:{each.source.line}", "dim")), 0
+            before = each.source
+        here = each.address == code.address and code.address != code.start
+        spans = [
+            Span("> " if here else "  ", "accent strong"),
+            Span(f"{each.address:x} ", "dim"),
+            Span(f"+{each.offset:<5x} ", "dim"),
+        ]
+        text = operation(each)
+        if each.target is not None and each.target_name and not text.endswith("per-CPU"):
+            text, name = text.split(each.target_name)[0], each.target_name
+            role = "link" if not name.startswith("per-CPU") else "dim"
+            target = AddressLink(each.target) if role == "link" else None
+            spans += [Span(text), Span(name, role, target), Span(">" if "<" in text else "")]
+        else:
+            spans.append(Span(text))
+        yield spans, each.address
+    if code.note:
+        yield line((code.note, "warning")), 0
+
+
+def address_lines(state: AddressState) -> list[Line]:
+    """What it is, in the words of ``kmem`` and ``vtop``."""
+    lines = [line((state.text, "strong")), line("")] if state.text else []
+    text = address_text(AddressQuery(address=f"{state.address:#x}"), state)
+    return [*lines, *(line(each) for each in text.splitlines())]
+
+
+def walk_columns(walk: Walk) -> list[Column[WalkRow]]:
+    """The element's address, its key where it has one, and the chosen members."""
+    found: list[Column[WalkRow]] = []
+    if walk.kind in ("array", "per-cpu", "xarray", "radix"):
+        title = "CPU" if walk.kind == "per-cpu" else "INDEX"
+        found.append(Column(title, lambda row: f"{row.key}", width=8, right=True))
+    elif walk.kind == "maple":
+        found.append(Column("INDEX", _range, width=27, right=True))
+    found.append(Column("ADDRESS", lambda row: (f"{row.entry:x}", "link"), width=16))
+    for index, name in enumerate(walk.columns):
+        found.append(Column(name.rpartition(".")[2].upper(), _cell(index), minimum=10))
+    if not walk.columns:
+        found.append(Column("WHAT", lambda row: row.what, role="dim"))
+    return found
+
+
+def _range(row: WalkRow) -> str:
+    last = "" if row.last in (None, row.key) else f"-{row.last:x}"
+    return f"{row.key or 0:x}{last}"
+
+
+def _cell(index: int) -> Callable[[WalkRow], Cell]:
+    def cell(row: WalkRow) -> Cell:
+        value = row.values[index]
+        if value is None:
+            return ("unreadable", "critical")
+        return str(value).removeprefix("0x")
+
+    return cell
+
+
+def hit_columns(*, stacks: bool) -> list[Column[Hit]]:
+    """Where, and what that is."""
+    if stacks:
+        return [
+            Column("ADDRESS", lambda hit: (f"{hit.address:x}", "link"), width=16),
+            Column("PID", lambda hit: "" if hit.pid is None else str(hit.pid), width=7, right=True),
+            Column("COMMAND", lambda hit: hit.comm, width=16),
+            Column("FRAME", lambda hit: hit.frame or ("none", "dim")),
+        ]
+    return [
+        Column("ADDRESS", lambda hit: (f"{hit.address:x}", "link"), width=16),
+        Column("IN", lambda hit: hit.what, minimum=24),
+        Column("MEMBER", lambda hit: hit.member or hit.frame, role="dim"),
+    ]
