@@ -60,6 +60,8 @@ class KscopeApp(App[str]):
             )
             for entry in SCREENS
         ),
+        Binding("o", "open_address", "open", show=False, id="app.open",
+                tooltip="open any address, symbol, PID or type"),
         Binding("tab", "app.focus_next", "next pane", show=False, id="pane.next"),
         Binding("shift+tab", "app.focus_previous", "previous pane", show=False,
                 id="pane.previous"),
@@ -184,6 +186,14 @@ class KscopeApp(App[str]):
         if digit != self._current:
             self._remember_place()
             await self._show_screen(digit)
+
+    async def action_open_address(self) -> None:
+        """Type where to go, from wherever the reader is."""
+        digit = next((entry.digit for entry in SCREENS if entry.module == "inspect"), "")
+        if digit:
+            await self.action_open_screen(digit)
+            if self.current is not None:
+                await self.current.run_action("open")
 
     def open_link(self, link: Link) -> None:
         """Open what a link names on the screen that shows such things; else copy its name."""

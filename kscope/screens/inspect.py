@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widget import Widget
 
-from kscope.dialect.views import Equivalent
 from kscope.model.address import AddressQuery, AddressState
 from kscope.model.base import Query
 from kscope.model.code import Code, CodeQuery
@@ -138,6 +137,7 @@ class InspectScreen(DashboardScreen):
         self._walk: Walk | None = None
         self._rows: list[Any] = []
         self._memory_timer: Timer | None = None
+        self._remark = ""
         self._hexadecimal = False
         self._bits = 64
         self._big_endian = False
@@ -190,7 +190,7 @@ class InspectScreen(DashboardScreen):
 
     def _open_text(self, text: str) -> None:
         self.ask(PlaceQuery(text=text), partial(self.open_place, text), into=self._view,
-                 what="looking it up", group="inspect")  # fmt: skip
+                 what="looking it up", group="place")  # fmt: skip
 
     def open_place(self, text: str, place: Place) -> None:
         """Go to a place that was named."""
@@ -302,6 +302,7 @@ class InspectScreen(DashboardScreen):
         show, view, what = self._shower(visit)
         self._display(view)
         self._pane.show_title(self._title(visit))
+        self._remark = ""
         self._pane.show_subtitle("")
         if query is not None:
             self.ask(query, show, into=view, what=what, group="inspect", parts=True)
@@ -347,10 +348,6 @@ class InspectScreen(DashboardScreen):
         if visit.face == "search":
             return SearchQuery(value=where, stacks=visit.stacks_only)
         return AddressQuery(address=where, node=_node(visit.type))
-
-    def equivalent(self) -> Equivalent | None:
-        """That of what is shown."""
-        return super().equivalent()
 
     def _title(self, visit: Visit) -> str:
         if visit.face == "code" and visit.address is not None:
@@ -419,7 +416,7 @@ class InspectScreen(DashboardScreen):
 
     def _moved(self) -> None:
         visit = self._visit
-        position = self._view.position
+        position = " · ".join(filter(None, (self._remark, self._view.position)))
         if visit is not None and visit.face == "members" and self._structure is not None:
             size = self._structure.size
             position = f"{size:,} bytes · {position}" if size is not None else position
@@ -571,8 +568,12 @@ class InspectScreen(DashboardScreen):
             self.app.bell()
             return
         assert visit.address is not None
-        member = row.member
-        where = f"{visit.address + member.offset:#x}"
+        member, path, address = row.member, row.path, visit.address + row.member.offset
+        if visit.type in _LISTS or visit.type in _TREES:
+            # The place itself is the head, not one of its pointers.
+            member = msgspec.structs.replace(member, type=visit.type, name="")
+            path, address = visit.label, visit.address
+        where = f"{address:#x}"
         walk: ListQuery | TreeQuery
         if member.type in _LISTS:
             walk = ListQuery(start=where, kind=_LISTS[member.type])
@@ -590,8 +591,13 @@ class InspectScreen(DashboardScreen):
         else:
             self._say(f"{row.path} is no list, tree or array")
             return
-        self._go(Visit(f"&{visit.member(row.path)}", int(where, 16), member.type, row.path,
-                       face="walk", walk=walk, is_start=False))  # fmt: skip
+        self._go(
+            Visit(
+                expression=visit.expression if path == visit.label else f"&{visit.member(path)}",
+                address=address, type=member.type, label=path, face="walk", walk=walk,
+                is_start=False,
+            )
+        )  # fmt: skip
 
     def _show_walk(self, walk: Walk) -> None:
         visit = self._visit
@@ -614,11 +620,11 @@ class InspectScreen(DashboardScreen):
             self._table.rows_added()
         self._walk = walk
         self._pane.show_title(_walk_title(visit, walk))
+        self._moved()
         if walk.broken is not None:
             self._say(walk.broken.sentence, role="critical")
             if not walk.rows:
                 self._table.show_state(Failed(walk.broken.sentence))
-        self._moved()
 
     def _enter_element(self, row: WalkRow) -> None:
         walk = self._walk
@@ -635,15 +641,16 @@ class InspectScreen(DashboardScreen):
         self._pane.show_subtitle(f"{structure.size:,} bytes" if structure.size is not None else "")
 
     def _show_memory(self, memory: Memory) -> None:
+        self._remark = memory.what
         self._text.show_lines(memory_lines(memory))
-        self._pane.show_subtitle(memory.what)
 
     def _show_code(self, code: Code) -> None:
         self._text.show_lines(code_lines(code))
         self._text.move_to(code_position(code))
         module = f" [{code.module}]" if code.module else ""
         self._pane.show_title(f"Code of {code.function}{module}" if code.function else "Code")
-        self._pane.show_subtitle(f"{len(code.instructions):,} instructions")
+        if code.note:
+            self._say(code.note)
 
     def _show_address(self, state: AddressState) -> None:
         self._text.show_lines(address_lines(state), empty=Empty("nothing is known of it"))
@@ -659,8 +666,8 @@ class InspectScreen(DashboardScreen):
         else:
             self._rows += search.hits
             self._table.rows_added()
-        megabytes = search.bytes_searched / 1e6
-        self._pane.show_subtitle(f"{len(self._rows):,} found in {megabytes:,.0f} MB")
+        self._remark = f"{search.bytes_searched / 1e6:,.0f} MB searched"
+        self._moved()
 
     # Keys.
 
