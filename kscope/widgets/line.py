@@ -91,7 +91,8 @@ def crop(spans: Line, start: int, end: int) -> list[Span]:
         length = cell_len(span.text)
         if x >= end:
             break
-        if x + length > start:
+        # A combining mark in a span of its own takes no cell, but must not be lost.
+        if x + length > start or (not length and x >= start):
             first, last = max(start - x, 0), min(end - x, length)
             if (first, last) == (0, length):
                 result.append(span)

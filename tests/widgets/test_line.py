@@ -71,6 +71,10 @@ def test_a_word_longer_than_the_line_is_broken() -> None:
     assert [plain(piece) for piece in pieces] == ["ffffffff81", "234567"]
 
 
+def test_a_combining_mark_in_a_span_of_its_own_is_kept() -> None:
+    assert plain(crop([Span("\u0301"), Span("aaa")], 0, 2)) == "\u0301aa"
+
+
 def test_half_of_a_wide_character_becomes_a_blank() -> None:
     assert plain(crop(line("日本"), 1, 4)) == " 本"
     assert plain(crop(line("日本"), 0, 3)) == "日 "
