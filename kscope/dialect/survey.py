@@ -29,7 +29,7 @@ for task in for_each_task(prog):
 def equivalent(query: SurveyQuery) -> Equivalent:  # noqa: ARG001
     """What one would begin with; each piece of evidence has a command of its own."""
     return Equivalent(
-        "sys; bt -a; ps -m | grep UN",
+        "ps -m | grep UN",
         _DRGN,
         "crash draws no conclusions: each piece of evidence has a command of its own",
     )
@@ -96,9 +96,21 @@ def _rules(rules: Iterable[RuleReport]) -> Iterator[str]:
     if quiet:
         about = ", ".join(rule.about for rule in quiet)
         yield from _wrapped(f"{len(quiet)} rules found nothing: {about}", "·  ", "   ")
+    for about, why in unable(rules):
+        yield from _wrapped(f"{about}: {why}", "!  ", "   ")
+
+
+def unable(rules: Iterable[RuleReport]) -> list[tuple[str, str]]:
+    """The rules that did not come to an end, and why; those with the same reason together."""
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for rule in rules:
         if rule.outcome in ("not run", "failed", "out of time"):
-            yield from _wrapped(f"{rule.about} {rule.outcome}: {rule.why}", "!  ", "   ")
+            reasons[rule.outcome, rule.why].append(rule.about)
+    return [
+        (f"{abouts[0]} {outcome}" if len(abouts) == 1
+         else f"{len(abouts)} rules {outcome} ({', '.join(abouts)})", why)
+        for (outcome, why), abouts in reasons.items()
+    ]  # fmt: skip
 
 
 # Markdown.
@@ -126,10 +138,10 @@ def markdown(result: Survey) -> str:
             lines.append(f"- {_escaped(evidence.label)}: {_escaped(evidence.text)}{crash}")
         if finding.disproof:
             lines += ["", f"Disproved if: {_escaped(finding.disproof)}."]
-    unable = [rule for rule in result.rules if rule.outcome in ("not run", "failed", "out of time")]
-    if unable:
+    missing = unable(result.rules)
+    if missing:
         lines += ["", "## Not looked at", ""]
-        lines += [f"- {rule.about}: {_escaped(rule.why)}" for rule in unable]
+        lines += [f"- {about}: {_escaped(why)}" for about, why in missing]
     return "\n".join(lines)
 
 

@@ -68,7 +68,7 @@ def grace_period(facts: Facts) -> GracePeriod:
             label="grace period",
             text=f"gp_seq {seq:#x} is in progress; it started at jiffy {start}, now is {jiffies}: "
             f"{in_words(age)} ago",
-            crash="p rcu_state.gp_seq,gp_start",
+            crash="p rcu_state.gp_start",
             drgn='print(prog["rcu_state"].gp_start, prog["jiffies"])',
         )
     ]

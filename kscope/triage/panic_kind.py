@@ -215,8 +215,7 @@ def _exception(facts: Facts) -> Iterator[_Witness]:
         Evidence(
             label="exception",
             text=f"{entry} at {at}: {text}",
-            crash=f"bt; dis {stopped.pc:x} 1" if stopped.entry_at is None
-            else f"rd -s {stopped.entry_at:x}; dis {stopped.pc:x} 1",
+            crash="bt" if stopped.entry_at is None else f"rd -s {stopped.entry_at:x}",
             drgn="print(prog.crashed_thread().stack_trace()[0].registers())"
             if stopped.entry_at is None
             else f"print(prog.symbol(prog.read_u64({stopped.entry_at:#x})))",

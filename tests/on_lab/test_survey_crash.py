@@ -1,0 +1,29 @@
+"""The crash command of every piece of evidence, typed into crash itself."""
+
+import pytest
+
+from kscope.headless import open_here
+from kscope.model.survey import SurveyQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer
+from tests.lab.catalogue import find
+from tests.lab.oracle import crash
+
+pytestmark = pytest.mark.lab
+
+REFUSALS = (
+    "invalid", "Usage", "command not found", "gdb request failed", "symbol not found",
+    "not a valid",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("series", ["6.1", "6.12"])
+@pytest.mark.parametrize("name", ["demo", "soft-lockup", "rcu-stall", "oom", "null-deref"])
+def test_crash_understands_every_command(name: str, series: str) -> None:
+    dump = find(name, series)
+    findings = answer(open_here(OpenQuery(path=str(dump.vmcore))), SurveyQuery()).findings
+    commands = sorted({e.crash for f in findings for e in f.evidence if e.crash} - {"log"})
+    outputs = dict(zip(commands, crash(dump, commands), strict=True))
+    refused = {c: o for c, o in outputs.items() if any(word in o for word in REFUSALS)}
+    assert refused == {}
+    assert [command for command, output in outputs.items() if not output.strip()] == []
