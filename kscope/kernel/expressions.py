@@ -803,7 +803,7 @@ def _complete_name(names: Names, query: CompletionQuery) -> Completion:
             continue
         candidates.append(Candidate(kind, before + names.names[index], names.names[index]))
     # The shorter, the likelier: task_struct before task_struct_cachep.
-    candidates.sort(key=lambda c: (not c.name.startswith(word), len(c.name), c.name))
+    candidates.sort(key=lambda c: (not c.name.startswith(word), len(c.name), c.name, c.kind))
     return Completion(candidates=tuple(candidates[: query.limit]), total=total)
 
 

@@ -90,7 +90,7 @@ def names_of(target: Target) -> Names:
 
 
 def _collect(target: Target) -> Generator[Progress, None, Names]:
-    kinds: dict[str, CandidateKind] = {}
+    kinds: set[tuple[str, CandidateKind]] = set()
     symbols = symbols_of(target)
     everything = symbols.all()
     yield Progress(0, len(everything), "reading symbols")
@@ -98,13 +98,14 @@ def _collect(target: Target) -> Generator[Progress, None, Names]:
         name = symbol.name
         # Sections' and compilers' own marks lead nowhere that anyone wants to go.
         if name.isprintable() and not name.startswith((".", "__ksymtab", "__kstrtab", "__pfx_")):
-            kinds[name] = "function" if symbols.is_code(symbol) else "variable"
+            kinds.add((name, "function" if symbols.is_code(symbol) else "variable"))
         if count % _SYMBOLS_AT_ONCE == 0:
             yield Progress(count, len(everything), "reading symbols")
-    for name, kind in _types(target.program):
-        kinds.setdefault(name, kind)
+    # A name may be both: mutex is a structure and somebody's variable.
+    kinds.update(_types(target.program))
     yield Progress(len(everything), len(everything), "sorting names")
-    names = sorted(kinds)
+    entries = sorted(kinds)
+    names = [name for name, _ in entries]
     yield Progress(len(everything), len(everything), "sorting names")
     starts, position = [], 1
     for name in names:
@@ -113,7 +114,7 @@ def _collect(target: Target) -> Generator[Progress, None, Names]:
     folded = "\n" + "\n".join(names).lower() + "\n"
     if len(folded) != position:  # a letter whose lower case is longer
         folded = "\n" + "\n".join(names) + "\n"
-    return Names(names, [kinds[name] for name in names], folded, starts)
+    return Names(names, [kind for _, kind in entries], folded, starts)
 
 
 def _types(program: Program) -> list[tuple[str, CandidateKind]]:

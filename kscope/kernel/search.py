@@ -227,17 +227,18 @@ class _Places:
             if mapped is not None:
                 address = mapped + (found.address & 0xFFF)
                 identity = self._addresses.identify(address)
-        return self._described(found, address, identity)
+        return self._described(found, address, identity, stack=stack)
 
-    def _described(self, found: _Found, address: int, identity: Identity) -> Hit:
+    def _described(self, found: _Found, address: int, identity: Identity, *, stack: bool) -> Hit:
         owner = None
-        if identity.kind == "stack":
+        # The first task's stack is a variable.
+        if stack or identity.kind == "stack":
             owner = self._addresses.stack_owner(address)
         return Hit(
             address=Address(address),
             value=found.value,
             what=identity.text,
-            kind=identity.kind,
+            kind="stack" if owner is not None else identity.kind,
             member=self._member(address, identity),
             pid=None if owner is None else owner[1],
             comm="" if owner is None else owner[2],

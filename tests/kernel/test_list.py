@@ -1,0 +1,174 @@
+"""Walks against drgn's helpers, and through lists that were corrupted on purpose."""
+
+from typing import Any
+
+import pytest
+from drgn import Object
+from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.mapletree import mt_for_each
+from drgn.helpers.linux.pid import find_task
+from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
+
+from kscope.kernel.list import list_
+from kscope.kernel.tree import tree
+from kscope.model.base import QueryError
+from kscope.model.list import ListQuery, Walk
+from kscope.model.tree import TreeQuery
+from kscope.session.answering import finish
+from kscope.target.target import Target
+
+ITEMS = list(range(10))
+
+
+def walk(target: Target, start: str, **options: Any) -> Walk:
+    return finish(list_(target, ListQuery(start=start, **options)), None)
+
+
+def walk_tree(target: Target, start: str, **options: Any) -> Walk:
+    return finish(tree(target, TreeQuery(start=start, **options)), None)
+
+
+def column(found: Walk) -> list[Any]:
+    return [row.values[0] for row in found.rows]
+
+
+def test_a_list_has_the_elements_that_drgn_finds(demo_target: Target) -> None:
+    head = demo_target.program["init_task"].tasks.address_of_()
+    expected = [
+        (task.value_(), task.pid.value_(), task.comm.string_().decode())
+        for task in list_for_each_entry("struct task_struct", head, "tasks")
+    ]
+    found = walk(demo_target, "init_task.tasks", entry="task_struct.tasks", columns="pid,comm")
+    assert [(row.entry, *row.values) for row in found.rows] == expected
+
+
+def test_backwards_it_is_the_same_the_other_way_round(demo_target: Target) -> None:
+    forward = walk(demo_target, "init_task.tasks").rows
+    backward = walk(demo_target, "init_task.tasks", reverse=True).rows
+    assert [row.entry for row in backward] == [row.entry for row in reversed(forward)]
+
+
+def test_what_the_elements_are_is_told_by_the_first_of_them(demo_target: Target) -> None:
+    found = walk(demo_target, "pid 2.children")
+    assert (found.entry_type, found.member) == ("struct task_struct", "sibling")
+    assert "task" in found.guessed
+
+
+def test_what_modules_links_is_known(demo_target: Target) -> None:
+    found = walk(demo_target, "modules", columns="name")
+    assert found.entry_type == "struct module"
+    assert "storlab" in column(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "member"),
+    [
+        ("list", "storlab_list", "link"),
+        ("hlist", "storlab_hash_chain", "hash_link"),
+        ("llist", "storlab_lockless_list", "lockless_link"),
+        ("plist", "storlab_priority_list", "priority_link"),
+        ("member", "*(struct storlab_item **)storlab_chain", "next"),
+    ],
+)
+def test_each_kind_of_list_has_all_its_items_in_order(
+    demo_target: Target, kind: str, start: str, member: str
+) -> None:
+    options = {} if kind == "member" else {"kind": kind}
+    found = walk(demo_target, start, entry=f"storlab_item.{member}", columns="number", **options)
+    assert column(found) == ITEMS
+    assert found.kind == kind
+    assert found.broken is None
+
+
+def test_an_empty_list_is_empty(demo_target: Target) -> None:
+    assert walk(demo_target, "storlab_empty_list").rows == ()
+
+
+def test_a_loop_is_told_with_the_element_that_closes_it(demo_target: Target) -> None:
+    found = walk(demo_target, "storlab_looping_list", entry="storlab_item.link", columns="number")
+    assert column(found) == ITEMS[:7]
+    assert found.broken is not None
+    assert found.broken.position == 6
+    assert found.broken.pointer == found.rows[2].node
+    assert "loop" in found.broken.sentence
+
+
+def test_a_poisoned_link_is_told_with_its_poison(demo_target: Target) -> None:
+    found = walk(demo_target, "storlab_poisoned_list", entry="storlab_item.link", columns="number")
+    assert column(found) == ITEMS[:5]
+    assert found.broken is not None
+    assert (found.broken.position, found.broken.pointer) == (4, 0xDEAD000000000100)
+    assert "LIST_POISON1" in found.broken.sentence
+
+
+def test_a_head_that_cannot_be_read_is_told(demo_target: Target) -> None:
+    found = walk(demo_target, "list_head 0xffffffffffffff00")
+    assert found.broken is not None
+    assert "cannot be read" in found.broken.sentence
+
+
+def test_no_more_elements_are_given_than_were_asked_for(demo_target: Target) -> None:
+    found = walk(demo_target, "init_task.tasks", limit=3)
+    assert (len(found.rows), found.truncated) == (3, True)
+
+
+def test_an_array_is_walked_to_its_end(demo_target: Target) -> None:
+    found = walk(
+        demo_target, "storlab_array", kind="array", entry="storlab_item", length=10,
+        columns="balance",
+    )  # fmt: skip
+    assert column(found) == [-number for number in ITEMS]
+
+
+def test_a_per_cpu_variable_has_a_row_for_each_cpu(demo_target: Target) -> None:
+    found = walk(demo_target, "runqueues:a", columns="cpu")
+    assert [(row.key, *row.values) for row in found.rows] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+
+
+def test_a_structure_that_is_no_list_is_refused(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="struct task_struct, which is no list"):
+        walk(demo_target, "init_task")
+
+
+def test_a_red_black_tree_has_the_elements_that_drgn_finds_in_order(demo_target: Target) -> None:
+    root = demo_target.program["vmap_area_root"].address_of_()
+    expected = [
+        area.va_start.value_()
+        for area in rbtree_inorder_for_each_entry("struct vmap_area", root, "rb_node")
+    ]
+    assert column(walk_tree(demo_target, "vmap_area_root", columns="va_start")) == expected
+
+
+def test_a_maple_tree_has_the_ranges_that_drgn_finds(demo_target: Target) -> None:
+    mm = find_task(demo_target.program, 1).mm
+    expected = list(mt_for_each(mm.mm_mt.address_of_()))
+    found = walk_tree(demo_target, "pid 1.mm.mm_mt", entry="vm_area_struct", columns="vm_start")
+    assert [(row.key, row.last, row.entry) for row in found.rows] == [
+        (first, last, entry.value_()) for first, last, entry in expected
+    ]
+    assert column(found) == [
+        Object(demo_target.program, "struct vm_area_struct *", entry.value_()).vm_start.value_()
+        for _, _, entry in expected
+    ]
+
+
+@pytest.mark.parametrize("start", ["xarray storlab_xarray", "maple_tree storlab_maple_tree"])
+def test_sparse_indexes_are_kept(demo_target: Target, start: str) -> None:
+    found = walk_tree(demo_target, start, entry="storlab_item", columns="number")
+    assert [row.key for row in found.rows] == [0, 5, 63, 64, 1000, 65536, 1 << 40]
+    assert column(found) == ITEMS[:7]
+
+
+def test_an_idr_is_walked_through_its_radix_tree(demo_target: Target) -> None:
+    found = walk_tree(demo_target, "idr storlab_idr", entry="storlab_item", columns="number")
+    assert [row.key for row in found.rows] == [0, 3, 6, 9, 12, 15, 18]
+
+
+def test_the_parts_of_a_long_walk_make_up_the_whole(
+    demo_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kscope.kernel.walks._SLICE_SECONDS", 0)
+    parts = [step.result for step in list_(demo_target, ListQuery(start="init_task.tasks"))]
+    assert [part.first for part in parts] == list(range(len(parts)))
+    rows = tuple(row for part in parts for row in part.rows)
+    assert rows == walk(demo_target, "init_task.tasks").rows

@@ -1,0 +1,170 @@
+"""Memory, code, what addresses are and who points at them, on the bundled dump."""
+
+from typing import Any
+
+import pytest
+from drgn.helpers.linux.mm import follow_phys, virt_to_page
+from drgn.helpers.linux.pid import find_task
+
+from kscope.dialect import memory as memory_dialect
+from kscope.kernel.address import address_state
+from kscope.kernel.code import code
+from kscope.kernel.memory import memory
+from kscope.kernel.search import search
+from kscope.model.address import AddressQuery, AddressState
+from kscope.model.base import QueryError
+from kscope.model.code import CodeQuery
+from kscope.model.memory import MemoryQuery
+from kscope.model.search import Search, SearchQuery
+from kscope.session.answering import finish
+from kscope.target.target import Target
+
+
+def test_words_are_the_bytes_that_drgn_reads(demo_target: Target) -> None:
+    address = demo_target.program["init_task"].address_
+    found = memory(demo_target, MemoryQuery(address="init_task", count=64))
+    words = [word or 0 for line in found.lines for word in line.words]
+    raw = b"".join(word.to_bytes(8, "little") for word in words)
+    assert raw == demo_target.program.read(address, 512)
+
+
+def test_the_other_byte_order_turns_each_word_round(demo_target: Target) -> None:
+    little = memory(demo_target, MemoryQuery(address="init_task", bits=32)).lines[0].words[0]
+    big = memory(demo_target, MemoryQuery(address="init_task", bits=32, big_endian=True))
+    assert little is not None
+    assert big.lines[0].words[0] == int.from_bytes(little.to_bytes(4, "little"), "big")
+
+
+def test_pointers_are_named(demo_target: Target) -> None:
+    found = memory(demo_target, MemoryQuery(address="storlab_pointers", count=13, symbols=True))
+    notes = {2 * i + note.index: note.text for i, line in enumerate(found.lines)
+             for note in line.notes}  # fmt: skip
+    assert notes[2] == "LIST_POISON1"
+    assert notes[6].startswith("storlab_list")
+    assert notes[7] == "storlab_item, allocated"
+
+
+def test_bytes_are_printed_as_crash_does(demo_target: Target) -> None:
+    query = MemoryQuery(address="linux_banner", count=16, bits=8)
+    printed = memory_dialect.text(query, memory(demo_target, query))
+    assert printed.endswith(":  4c 69 6e 75 78 20 76 65 72 73 69 6f 6e 20 36 2e   Linux version 6.")
+
+
+def test_memory_that_is_nowhere_is_refused_with_the_reason(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="not mapped"):
+        memory(demo_target, MemoryQuery(address="0x10"))
+
+
+def test_a_function_is_decoded_whole(demo_target: Target) -> None:
+    symbol = demo_target.program.symbol("schedule")
+    found = code(demo_target, CodeQuery(start="schedule"))
+    assert found.function == "schedule"
+    assert found.instructions[0].address == symbol.address
+    assert found.complete
+    ends = [int(each.address) + each.size for each in found.instructions]
+    assert ends[:-1] == [int(each.address) for each in found.instructions[1:]]
+
+
+def test_calls_lead_to_functions(demo_target: Target) -> None:
+    calls = [
+        each.target_name
+        for each in code(demo_target, CodeQuery(start="schedule")).instructions
+        if each.flow == "call"
+    ]
+    assert "__schedule" in calls
+
+
+def test_per_cpu_variables_are_named(demo_target: Target) -> None:
+    found = code(demo_target, CodeQuery(start="schedule")).instructions
+    assert "per-CPU current_task" in {each.target_name for each in found}
+
+
+def test_backwards_and_forwards_meet_at_the_address(demo_target: Target) -> None:
+    whole = code(demo_target, CodeQuery(start="schedule")).instructions
+    middle = whole[6]
+    start = f"schedule+{middle.offset:#x}"
+    before = code(demo_target, CodeQuery(start=start, reverse=True)).instructions
+    after = code(demo_target, CodeQuery(start=start, forward=True)).instructions
+    assert before == whole[:7]
+    assert after == whole[6:]
+
+
+def test_what_is_no_code_is_refused(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="init_task is no function"):
+        code(demo_target, CodeQuery(start="init_task"))
+
+
+def state(target: Target, address: str, **options: Any) -> AddressState:
+    return address_state(target, AddressQuery(address=address, **options))
+
+
+def test_a_task_is_a_task_a_slab_object_and_a_page(demo_target: Target) -> None:
+    task = find_task(demo_target.program, 1)
+    found = state(demo_target, "pid 1")
+    assert found.task is not None
+    assert (found.task.pid, found.task.comm) == (1, "init")
+    assert found.slab is not None
+    assert (found.slab.cache, found.slab.object) == ("task_struct", task.value_())
+    assert found.slab.allocated
+    assert found.page is not None
+    assert found.page.page == virt_to_page(demo_target.program, task).value_()
+    assert [each.type for each in found.types] == ["struct task_struct"]
+
+
+@pytest.mark.parametrize("address", ["init_task", "pid 1", "schedule", "(void *)pid 1.stack"])
+def test_the_page_tables_lead_where_drgn_says(demo_target: Target, address: str) -> None:
+    found = state(demo_target, address)
+    mm = demo_target.program["init_mm"].address_of_()
+    assert found.physical == follow_phys(mm, found.address).value_()
+    assert found.table[0].level == "PGD"
+
+
+def test_a_member_of_a_slab_object_is_named(demo_target: Target) -> None:
+    found = state(demo_target, "&pid 1.real_parent")
+    assert found.types[0].member == "real_parent"
+
+
+def test_a_user_address_is_translated_in_its_task(demo_target: Target) -> None:
+    task = find_task(demo_target.program, 1)
+    start = task.mm.start_stack.value_()
+    found = state(demo_target, f"{start:#x}", task="pid 1")
+    assert found.user_task is not None
+    assert found.kind == "user"
+    assert found.table
+
+
+def hits(target: Target, value: str, **options: Any) -> Search:
+    return finish(search(target, SearchQuery(value=value, **options)), None)
+
+
+def test_everyone_who_points_at_a_task_is_found(demo_target: Target) -> None:
+    program = demo_target.program
+    found = hits(demo_target, "init_task")
+    children = [find_task(program, pid).real_parent.address_ for pid in (1, 2)]
+    assert set(children) <= {int(hit.address) for hit in found.hits}
+    members = {hit.member for hit in found.hits}
+    assert "struct task_struct.real_parent" in members
+    for hit in found.hits:
+        assert program.read_u64(int(hit.address)) == program["init_task"].address_
+
+
+def test_a_mask_finds_tagged_pointers(demo_target: Target) -> None:
+    locked = [each for each in hits(demo_target, "pid 1", mask="7").hits if each.value[-1] != "0"]
+    exact = {hit.address for hit in hits(demo_target, "pid 1").hits}
+    assert exact.isdisjoint(hit.address for hit in locked)
+
+
+def test_on_stacks_each_place_has_its_task(demo_target: Target) -> None:
+    found = hits(demo_target, "init_task", stacks=True)
+    assert found.hits
+    for hit in found.hits:
+        assert hit.kind == "stack"
+        assert hit.task is not None
+        assert hit.pid is not None
+        stack = find_task(demo_target.program, hit.pid).stack.value_() if hit.pid else None
+        assert stack is None or stack <= hit.address < stack + 16384
+
+
+def test_text_is_found(demo_target: Target) -> None:
+    found = hits(demo_target, '"Linux version 6.1"')
+    assert any("linux_banner" in hit.what for hit in found.hits)

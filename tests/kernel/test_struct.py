@@ -1,0 +1,188 @@
+"""Objects as trees of members, against drgn's own reading of the bundled dump."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from drgn import Object, TypeKind
+from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.pid import find_task
+
+from kscope.dialect.struct import text
+from kscope.kernel.struct import structure
+from kscope.model.base import QueryError
+from kscope.model.struct import Member, StructQuery, Structure
+from kscope.target.target import Target
+
+
+def leaves(members: tuple[Member, ...], found: Object) -> Iterator[tuple[Member, Object]]:
+    """Each value with drgn's object of the same place."""
+    for index, member in enumerate(members):
+        if member.name.startswith("["):
+            inner = found[int(member.name[1:-1])]
+        elif member.name:
+            inner = found.member_(member.name)
+        else:
+            inner = _anonymous(found, index)
+        if member.members:
+            yield from leaves(member.members, inner)
+        elif member.kind not in ("struct", "union", "array", "opaque"):
+            yield member, inner
+
+
+def _anonymous(found: Object, index: int) -> Object:
+    member = found.type_.unaliased().members[index]
+    return Object(found.prog_, member.type, address=found.address_ + member.offset)
+
+
+def value_of(found: Object) -> Any:
+    kind = found.type_.unaliased_kind()
+    if kind is TypeKind.POINTER:
+        return f"{found.value_():#x}"
+    if kind is TypeKind.ARRAY:
+        return found.string_().decode("ascii")
+    return found.value_()
+
+
+def objects(target: Target) -> Iterator[tuple[str, Object]]:
+    program = target.program
+    yield "struct task_struct", find_task(program, 1)[0]
+    yield "struct task_struct", program["init_task"]
+    yield "struct mm_struct", find_task(program, 1).mm[0]
+    yield "struct net", program["init_net"]
+    yield "struct rq", per_cpu(program["runqueues"], 1)
+    yield "struct kmem_cache", program["task_struct_cachep"][0]
+    yield "struct file_operations", program["ext4_file_operations"]
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_every_value_is_drgns(demo_target: Target, index: int) -> None:
+    name, found = list(objects(demo_target))[index]
+    query = StructQuery(type=name, address=f"{found.address_:#x}", elements=20)
+    answer = structure(demo_target, query)
+    compared = 0
+    for member, expected in leaves(answer.members, found):
+        assert member.value == value_of(expected), member.name
+        compared += 1
+    assert compared >= 30
+
+
+def show(target: Target, type_: str, address: str = "", **options: Any) -> Structure:
+    return structure(target, StructQuery(type=type_, address=address, **options))
+
+
+def one(target: Target, path: str, address: str = "init_task") -> Member:
+    return show(target, "task_struct", address, members=path).members[0]
+
+
+def test_offsets_are_those_of_the_type(demo_target: Target) -> None:
+    from drgn import offsetof
+
+    type_ = demo_target.program.type("struct task_struct")
+    for name in ("__state", "se.load", "comm", "thread.sp"):
+        assert one(demo_target, name).offset == offsetof(type_, name)
+
+
+def test_a_pointer_says_what_it_points_at(demo_target: Target) -> None:
+    assert one(demo_target, "real_parent", "pid 1").target == "swapper/0 0"
+    assert one(demo_target, "mm", "pid 1").target == "mm_struct, allocated"
+    assert one(demo_target, "stack", "pid 1").target == "stack of init 1"
+    assert one(demo_target, "mm").target == "NULL"
+
+
+def test_flag_words_are_named(demo_target: Target) -> None:
+    assert "PF_KTHREAD" in one(demo_target, "flags", "pid 2").meaning
+
+
+def test_an_uninterruptible_task_says_so(demo_target: Target) -> None:
+    blocked = [
+        task
+        for task in _tasks(demo_target)
+        if one(demo_target, "__state", f"pid {task}").value == 2
+    ]
+    assert blocked
+    assert one(demo_target, "__state", f"pid {blocked[0]}").meaning == "TASK_UNINTERRUPTIBLE"
+
+
+def _tasks(target: Target) -> list[int]:
+    from drgn.helpers.linux.pid import for_each_task
+
+    return [task.pid.value_() for task in for_each_task(target.program)]
+
+
+def test_a_list_head_says_how_many_it_links(demo_target: Target) -> None:
+    from drgn.helpers.linux.list import list_count_nodes
+
+    count = list_count_nodes(demo_target.program["init_task"].tasks.address_of_())
+    assert one(demo_target, "tasks").meaning == f"{count} entries"
+
+
+def test_every_kind_of_pointer_is_told_apart(demo_target: Target) -> None:
+    found = show(demo_target, "storlab_pointers", "storlab_pointers").members
+    kinds = {member.name: member.target_kind for member in found}
+    assert kinds == {
+        "nothing": "null", "error": "error", "poison": "poison", "user": "user",
+        "not_canonical": "poison", "function": "function", "global": "symbol",
+        "slab_object": "slab", "slab_object_inside": "slab", "freed_slab_object": "free-slab",
+        "vmalloc": "vmap", "page": "direct", "task": kinds["task"],
+    }  # fmt: skip
+    said = {member.name: member.target or "" for member in found}
+    assert said["error"] == "ERR_PTR(-ENOSPC)"
+    assert said["poison"] == "LIST_POISON1"
+    assert said["slab_object"] == "storlab_item, allocated"
+    assert said["freed_slab_object"] == "storlab_item, free"
+
+
+def test_bit_fields_enumerations_and_anonymous_members_read_as_they_were_written(
+    demo_target: Target,
+) -> None:
+    found = show(demo_target, "storlab_item", "storlab_array")
+    by_name = {member.name: member for member in found.members}
+    assert by_name["name"].value == "item-0"
+    assert by_name["state"].meaning == "STORLAB_FAILED"
+    assert (by_name["ready"].value, by_name["retries"].value) == (1, 17)
+    assert (by_name["retries"].bit_offset, by_name["retries"].bit_size) == (1, 5)
+    assert by_name[""].kind == "union"
+    third = show(demo_target, "storlab_item", "storlab_array", count=4).further[2]
+    balance = next(member for member in third.members if member.name == "balance")
+    assert balance.value == -3
+
+
+def test_all_copies_of_a_per_cpu_variable_are_shown(demo_target: Target) -> None:
+    answer = show(demo_target, "rq", "runqueues:a", members="cpu")
+    labels = [answer.label, *(each.label for each in answer.further)]
+    values = [answer.members[0].value, *(each.members[0].value for each in answer.further)]
+    assert labels == ["[0]", "[1]", "[2]", "[3]"]
+    assert values == [0, 1, 2, 3]
+
+
+def test_a_large_array_comes_in_pages(demo_target: Target) -> None:
+    path = "rt.active.queue"
+    first = show(demo_target, "rq", "runqueues:0", members=path, elements=10).members[0]
+    assert (first.length, len(first.members)) == (100, 10)
+    later = show(demo_target, "rq", "runqueues:0", members=f"{path}[98:200]").members[0]
+    assert [member.name for member in later.members] == ["[98]", "[99]"]
+    assert later.members[0].offset == first.members[0].offset + 98 * 16
+
+
+def test_what_cannot_be_read_says_why(demo_target: Target) -> None:
+    answer = show(demo_target, "list_head", "0xffffffffffffff00")
+    assert all(member.why for member in answer.members)
+    assert [each.what for each in answer.unreadable] == ["next", "prev"]
+
+
+def test_a_type_is_laid_out_as_crash_prints_it(demo_target: Target) -> None:
+    query = StructQuery(type="list_head", offsets=True)
+    assert text(query, structure(demo_target, query)) == (
+        "struct list_head {\n"
+        "   [0] struct list_head *next;\n"
+        "   [8] struct list_head *prev;\n"
+        "}\n"
+        "SIZE: 16"
+    )
+
+
+def test_a_member_that_is_not_there_is_named_with_one_that_is_near(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="no member com") as refused:
+        one(demo_target, "com")
+    assert "comm" in refused.value.hint
