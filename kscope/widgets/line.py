@@ -89,10 +89,13 @@ def crop(spans: Line, start: int, end: int) -> list[Span]:
     x = 0
     for span in spans:
         length = cell_len(span.text)
-        if x >= end:
+        if not length:
+            # A combining mark in a span of its own belongs to what is before it.
+            if start < x <= end or x == start == 0:
+                result.append(span)
+        elif x >= end:
             break
-        # A combining mark in a span of its own takes no cell, but must not be lost.
-        if x + length > start or (not length and x >= start):
+        elif x + length > start:
             first, last = max(start - x, 0), min(end - x, length)
             if (first, last) == (0, length):
                 result.append(span)

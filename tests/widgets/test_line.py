@@ -73,6 +73,7 @@ def test_a_word_longer_than_the_line_is_broken() -> None:
 
 def test_a_combining_mark_in_a_span_of_its_own_is_kept() -> None:
     assert plain(crop([Span("\u0301"), Span("aaa")], 0, 2)) == "\u0301aa"
+    assert plain(crop([Span("aaa"), Span("\u0301")], 2, 3)) == "a\u0301"
 
 
 def test_half_of_a_wide_character_becomes_a_blank() -> None:
