@@ -201,7 +201,8 @@ def _caller(caller_id: int) -> str:
     return f"C{caller_id & 0x7FFFFFFF}" if caller_id & 0x80000000 else f"T{caller_id}"
 
 
-_DMESG_LINE = re.compile(rb"(?:<(\d+)>)?\[ *(\d+)\.(\d{6})\](?:\[ *([TC]\d+)\])? ?(.*)")
+# makedumpfile has a blank before the caller, the kernel has none.
+_DMESG_LINE = re.compile(rb"(?:<(\d+)>)?\[ *(\d+)\.(\d{6})\](?: ?\[ *([TC]\d+)\])? ?(.*)")
 
 
 def parse_text(content: bytes) -> Iterator[Record]:

@@ -67,6 +67,8 @@ class Facts:
     @cached_property
     def panic_task(self) -> Object | None:
         """``struct task_struct *``"""
+        if self.target.debug_info.types == "none":
+            return None
         return panic_task(self.program)
 
     @cached_property

@@ -56,18 +56,39 @@ def classify(facts: Facts) -> Panic:
     )
 
 
+_LOGGED_TASK = re.compile(
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"(?:Kdump: |Not tainted|Tainted: )"
+)
+"""``dump_stack_print_info()``; the UID since Linux 6.11."""
+
+
+def _with_logged_task(facts: Facts, panic: Panic) -> Panic:
+    """The task as the last report's own line names it: all there is without a stack."""
+    for record in reversed(facts.log.records):
+        match = _LOGGED_TASK.match(record.text)
+        if match:
+            return Panic(
+                kind=panic.kind, message=panic.message, cpu=int(match["cpu"]),
+                pid=int(match["pid"]), comm=match["comm"], agreeing=panic.agreeing,
+                conflicting=panic.conflicting,
+            )  # fmt: skip
+    return panic
+
+
 def _with_task(facts: Facts, panic: Panic) -> Panic:
     try:
         task = facts.panic_task
-        if task is None:
-            return panic
-        return Panic(
-            kind=panic.kind, message=panic.message, cpu=facts.panic_cpu, pid=task.pid.value_(),
-            comm=printable(task.comm.string_()), task=Address(task.value_()),
-            agreeing=panic.agreeing, conflicting=panic.conflicting,
-        )  # fmt: skip
+        if task is not None:
+            return Panic(
+                kind=panic.kind, message=panic.message, cpu=facts.panic_cpu,
+                pid=task.pid.value_(), comm=printable(task.comm.string_()),
+                task=Address(task.value_()), agreeing=panic.agreeing,
+                conflicting=panic.conflicting,
+            )  # fmt: skip
     except READ_ERRORS:
-        return panic
+        pass
+    return _with_logged_task(facts, panic) if panic.message else panic
 
 
 def _all(facts: Facts) -> Iterator[_Witness]:

@@ -56,6 +56,8 @@ class _Survey:
             for rule in rules
         }
         identity = target.identity
+        if target.debug_info.types == "none":
+            self._readings.note("the kernel's types", "; ".join(target.debug_info.missing))
         self._described = SurveyTarget(
             path=identity.path,
             format=identity.format,
@@ -108,7 +110,7 @@ class _Survey:
         if not rule.needs_types:
             return ""
         if self._target.debug_info.types == "none":
-            return "it needs the kernel's types: " + "; ".join(self._target.debug_info.missing)
+            return "there are no types to read it with"
         for need in rule.needs:
             try:
                 if need.startswith("struct "):

@@ -244,3 +244,16 @@ def test_dumps_of_two_kernels_that_died_alike_have_one_signature() -> None:
         surveyed(find("null-deref", "6.1")).signature
         == surveyed(find("null-deref", "6.12")).signature
     )
+
+
+@pytest.mark.parametrize("name", ["sysrq", "null-deref", "oom", "soft-lockup", "rcu-stall"])
+def test_the_log_alone_tells_the_kind_and_the_task_and_invents_nothing(
+    name: str, series: str
+) -> None:
+    dump = find(name, series)
+    survey = answer(open_here(OpenQuery(path=str(dump.log))), SurveyQuery())
+    assert survey.panic.kind == dump.manifest["panic"]["kind"]
+    assert survey.panic.task is None
+    if dump.manifest["panic"]["pid"] is not None:
+        assert survey.panic.pid == dump.manifest["panic"]["pid"]
+    assert len(survey.findings) == 1

@@ -30,8 +30,10 @@ def _check(facts: Facts) -> Iterator[Finding]:
                      f"print(find_task(prog, {facts.panic.pid}).real_parent.comm)",
             )
         )  # fmt: skip
-    else:
+    elif way:
         who = f"the sysrq key was pressed on a keyboard or console while {where(facts)} ran"
+    else:
+        who = f"the log says that sysrq-c was used while {where(facts)} ran, not by whom"
     yield panic_finding(
         facts,
         RULE.name,
