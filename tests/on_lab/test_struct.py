@@ -1,0 +1,125 @@
+"""Layouts against crash for every type; values and walks with DWARF, with BTF, on both kernels."""
+
+import re
+from collections import Counter
+
+import pytest
+from drgn.helpers.linux.mapletree import mt_for_each
+from drgn.helpers.linux.pid import find_task, for_each_task
+
+from kscope.dialect.struct import text
+from kscope.kernel.list import list_
+from kscope.kernel.names import _types
+from kscope.kernel.struct import structure
+from kscope.kernel.tree import tree
+from kscope.model.base import QueryError
+from kscope.model.list import ListQuery
+from kscope.model.struct import StructQuery
+from kscope.model.tree import TreeQuery
+from kscope.session.answering import finish
+from kscope.target.target import Target
+from tests.kernel.test_struct import leaves, value_of
+from tests.lab.catalogue import find
+from tests.lab.oracle import crash
+from tests.on_lab.opening import SERIES, open_lab
+
+pytestmark = pytest.mark.lab
+
+_OFFSET = re.compile(r"^ *\[([0-9]+)\](.*)$")
+_AT_ONCE = 2000
+
+
+@pytest.fixture(params=SERIES)
+def series(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=["dwarf", "btf"])
+def target(request: pytest.FixtureRequest, series: str) -> Target:
+    return open_lab("demo", series, request.param)
+
+
+def declared_once(target: Target) -> list[str]:
+    """Types of which there is one definition: of two, crash may show the other."""
+    count = Counter((kind, name) for name, kind in _types(target.program))
+    return sorted(
+        f"{kind} {name}"
+        for (kind, name), times in count.items()
+        if times == 1 and kind in ("struct", "union")
+    )
+
+
+def layout(target: Target, name: str) -> str:
+    query = StructQuery(type=name, offsets=True)
+    try:
+        return text(query, structure(target, query))
+    except QueryError:
+        return ""
+
+
+def declarations(printed: str) -> list[tuple[str, str | None]]:
+    """Each line's declaration and its offset.
+
+    Inside a structure without a tag that has a name, crash gives no offset, or that of a member
+    of the outer structure which happens to have the same name: there it is left out here.
+    """
+    lines: list[tuple[str, str | None]] = []
+    opened: list[int] = []
+    for each in printed.splitlines():
+        match = _OFFSET.match(each)
+        declaration = (match[2] if match else each).strip()
+        lines.append((declaration, match[1] if match else None))
+        if declaration.endswith("{"):
+            opened.append(len(lines) - 1)
+        elif declaration.startswith("}") and opened:
+            start = opened.pop()
+            if declaration not in ("}", "};"):
+                lines[start + 1 : -1] = [(text, None) for text, _ in lines[start + 1 : -1]]
+    return lines
+
+
+def test_the_layout_of_every_type_is_crashs(series: str) -> None:
+    target = open_lab("sysrq", series, "dwarf")
+    names = declared_once(target)
+    different = []
+    for first in range(0, len(names), _AT_ONCE):
+        some = names[first : first + _AT_ONCE]
+        commands = [" -o ".join(name.split()) for name in some]
+        printed = crash(find("sysrq", series), commands, timeout=3600)
+        for name, theirs in zip(some, printed, strict=True):
+            ours = layout(target, name)
+            if not ours:
+                assert "invalid data structure" in theirs
+                continue
+            pairs = list(zip(declarations(ours), declarations(theirs.rstrip()), strict=False))
+            same = len(declarations(ours)) == len(declarations(theirs.rstrip())) and all(
+                # What crash cannot place it leaves without an offset.
+                mine[0] == its[0] and (its[1] is None or mine[1] == its[1])
+                for mine, its in pairs
+            )
+            if not same:
+                different.append(name)
+    assert different == []
+
+
+def test_the_values_of_every_task_are_drgns(target: Target) -> None:
+    for task in for_each_task(target.program):
+        query = StructQuery(
+            type="struct task_struct", address=f"{task.value_():#x}", elements=8, depth=4
+        )
+        for member, expected in leaves(structure(target, query).members, task[0]):
+            assert member.value == value_of(expected), member.name
+
+
+def test_walks_find_what_drgn_finds(target: Target) -> None:
+    found = finish(list_(target, ListQuery(start="init_task.tasks", columns="pid")), None)
+    leaders = [
+        task.pid.value_() for task in for_each_task(target.program) if task.group_leader == task
+    ]
+    assert sorted(row.values[0] for row in found.rows) == sorted(leaders)  # type: ignore[type-var]
+    areas = finish(tree(target, TreeQuery(start="pid 1.mm.mm_mt")), None)
+    mm = find_task(target.program, 1).mm
+    assert [row.key for row in areas.rows] == [
+        first for first, _, _ in mt_for_each(mm.mm_mt.address_of_())
+    ]

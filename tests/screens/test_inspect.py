@@ -1,0 +1,113 @@
+"""Screen 5, Inspect, on the bundled dump."""
+
+from typing import Any
+
+import pytest
+
+from kscope.app import KscopeApp
+from kscope.model.list import ListQuery
+from kscope.model.struct import StructQuery
+from kscope.screens.address_bar import AddressBar
+from kscope.screens.inspect import InspectScreen
+from kscope.widgets.line import plain
+from kscope.widgets.line_view import LineView
+from kscope.widgets.one_line import OneLine
+from tests.screens.conftest import SIZES, keys
+
+
+def opened(text: str) -> tuple[str, ...]:
+    """The keys that open ``text`` on the Inspect screen."""
+    named = {" ": "space", "_": "underscore", ".": "full_stop", ":": "colon", "+": "plus"}
+    return ("5", "o", *(named.get(each, each) for each in text), "enter")
+
+
+def screen(app: KscopeApp) -> InspectScreen:
+    return app.query_one(InspectScreen)
+
+
+def lines(app: KscopeApp) -> list[str]:
+    view: LineView = screen(app)._view
+    return [plain(view.line_at(index, 200)) for index in range(view.line_count())]
+
+
+def path(app: KscopeApp) -> str:
+    return plain(app.query_one("#inspect-path", OneLine).spans(200))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_an_object(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    assert snap_compare(dashboard, run_before=keys(*opened("pid 1")), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_memory(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(
+        dashboard, run_before=keys(*opened("storlab_pointers"), "x"), terminal_size=size
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_code(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(dashboard, run_before=keys(*opened("schedule")), terminal_size=size)
+
+
+async def test_enter_follows_a_pointer_and_backspace_comes_back(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1"))(pilot)
+        screen(dashboard)._move_to_path("real_parent")
+        await keys("enter")(pilot)
+        assert path(dashboard).startswith("pid 1 › real_parent › *(struct task_struct *)0x")
+        assert any('"swapper/0"' in line for line in lines(dashboard))
+        await keys("backspace")(pilot)
+        assert path(dashboard).startswith("pid 1 › *(struct task_struct *)0x")
+        await keys("right_square_bracket")(pilot)
+        assert "real_parent" in path(dashboard)
+
+
+async def test_a_list_is_walked_to_a_table_whose_rows_lead_on(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 2"))(pilot)
+        screen(dashboard)._move_to_path("children")
+        await keys("l")(pilot)
+        assert "rcu_gp" in lines(dashboard)[0]
+        query = screen(dashboard).query_in_focus()
+        assert isinstance(query, ListQuery)
+        assert query.entry == "struct task_struct.sibling"
+        await keys("enter")(pilot)
+        assert any('"rcu_gp"' in line for line in lines(dashboard))
+
+
+async def test_a_structure_unfolds(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("init_task"))(pilot)
+        before = len(lines(dashboard))
+        await keys("g", "right")(pilot)
+        assert len(lines(dashboard)) == before + 4
+
+
+async def test_what_cannot_be_understood_keeps_the_bar_open_with_a_sentence(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("task stuct"))(pilot)
+        bar = dashboard.query_one(AddressBar)
+        assert bar._table.state is not None
+        assert "There is no symbol or type" in str(bar._table.state)
+
+
+async def test_the_equivalent_has_the_address(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1"))(pilot)
+        query = screen(dashboard).query_in_focus()
+        assert isinstance(query, StructQuery)
+        equivalent = screen(dashboard).equivalent()
+        assert equivalent is not None
+        assert equivalent.crash == f"struct task_struct {query.address.removeprefix('0x')}"
+
+
+async def test_a_loop_in_a_list_is_said(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("list_head storlab_looping_list"), "l")(pilot)
+        assert len(lines(dashboard)) == 7
