@@ -11,7 +11,7 @@ from pathlib import Path
 
 def main() -> None:
     """Make it, or say in one sentence what is missing on this machine."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit(
             f"kscope needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
             "Name another: make PYTHON=python3.12 …"

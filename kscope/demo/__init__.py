@@ -43,10 +43,10 @@ def unpack(progress: Callable[[Progress], None] | None = None) -> Path:
                         "Install kscope again.",
                         kind="cannot-open",
                     )
-                os.replace(file.name, path)
+                Path(file.name).replace(path)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    os.unlink(file.name)
+                    Path(file.name).unlink()
                 raise
     except (OSError, lzma.LZMAError) as error:
         raise QueryError(

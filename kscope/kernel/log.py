@@ -40,10 +40,10 @@ def log(target: Target, query: LogQuery) -> Log:
         records = list(parse_text(read_log_file(target.identity.path)))
         boot_time = None
     else:
-        records, dropped = _ring_buffer(target, readings)
+        records, lost = _ring_buffer(target)
         boot_time = readings.read("date of boot", lambda: boot_time_ns(target.program), None)
-        if dropped:
-            readings.note("text of some records", f"{dropped} were overwritten while being read")
+        if lost:
+            readings.note("text of some records", f"the buffer had no room for that of {lost}")
     reports = find_reports(records)
     keep = _filter(query)
     if keep is not None:
@@ -58,7 +58,7 @@ def log(target: Target, query: LogQuery) -> Log:
     )
 
 
-def _ring_buffer(target: Target, readings: Readings) -> tuple[list[Record], int]:
+def _ring_buffer(target: Target) -> tuple[list[Record], int]:
     info = target.vmcoreinfo
     reader: Callable[[drgn.Program, Vmcoreinfo], tuple[list[Record], int]]
     if info.symbol("prb") is not None:

@@ -41,7 +41,7 @@ _LONGEST = 500
 
 
 def find_reports(records: Sequence[Record]) -> list[Report]:
-    """The reports in ``records``, in the order of the log. An oops's own panic is its own report."""
+    """The reports in ``records``, in the log's order. An oops's own panic is a report of its own."""
     reports: list[Report] = []
     for index, record in enumerate(records):
         if record.level > 6 or not _HINT.search(record.text):
@@ -78,7 +78,7 @@ def _last(records: Sequence[Record], first: int, end: re.Pattern[str]) -> int:
         last = index
         if end.search(record.text):
             return last
-    return first if last == min(first + _LONGEST, len(records)) - 1 and last - first > 200 else last
+    return last
 
 
 def _is_other_report(text: str) -> bool:

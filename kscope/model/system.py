@@ -6,7 +6,6 @@ import msgspec
 
 from kscope.model.base import Address, Query, Result, Unreadable
 
-
 Registers = Literal["crash note", "PRSTATUS note", "none"]
 """Where a CPU's registers at the time of the dump are to be had."""
 
