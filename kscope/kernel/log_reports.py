@@ -41,7 +41,7 @@ _LONGEST = 500
 
 
 def find_reports(records: Sequence[Record]) -> list[Report]:
-    """The reports in ``records``, in the log's order. An oops's own panic is a report of its own."""
+    """The reports in ``records``, in the log's order. An oops's panic is a report of its own."""
     reports: list[Report] = []
     for index, record in enumerate(records):
         if record.level > 6 or not _HINT.search(record.text):
