@@ -33,6 +33,8 @@ def signature(facts: Facts, kind: PanicKind, findings: Sequence[Finding]) -> str
     if stopped is not None:
         functions = stopped.functions if stopped.pc is not None else stopped.way
         return " | ".join([kind, *telling(functions)])
+    if facts.target.debug_info.types == "none":
+        return " | ".join([kind, "by its log"])
     first = next((finding for finding in findings if finding.severity != "info"), None)
     if first is None:
         return kind

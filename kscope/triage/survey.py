@@ -151,9 +151,13 @@ class _Survey:
         return f"Nothing was found, but {len(unable)} of {len(self._reports)} rules could not run."
 
     def _signature(self, findings: tuple[Finding, ...]) -> str:
-        return self._readings.read(
-            "signature", lambda: signature(self._facts, self._panic.kind, findings), ""
-        )
+        try:
+            return signature(self._facts, self._panic.kind, findings)
+        except READ_ERRORS as error:
+            self._readings.note("signature", reason(error))
+        except QueryError as error:
+            self._readings.note("signature", error.sentence)
+        return ""
 
 
 ANSWERS = {SurveyQuery: survey}
