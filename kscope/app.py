@@ -1,23 +1,26 @@
 """The dashboard: the frame around the screens, and the ways between them."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from functools import partial
-from typing import Any, ClassVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher
 
-from kscope.model.base import QueryError
+from kscope.config import Config, ConfigError, load
+from kscope.dialect.views import find as find_view
+from kscope.model.base import QueryError, subsystem_of
 from kscope.model.system import System, SystemQuery
-from kscope.model.target import Identity, Opened
+from kscope.model.target import DebugInfo, Identity, Opened
 from kscope.report.clipboard import copy
 from kscope.screens.base import DashboardScreen
-from kscope.screens.links import Link
+from kscope.screens.links import Link, TaskLink
 from kscope.screens.registry import SCREENS
 from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
@@ -28,6 +31,15 @@ from kscope.widgets.line import Cell
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
 from kscope.widgets.palette import Entry, Palette
+from kscope.widgets.theme import Role
+
+if TYPE_CHECKING:
+    from kscope.report.notebook import Block
+    from kscope.screens.command_line import CommandLine
+    from kscope.screens.reports import Reports
+
+_COMMAND = "0"
+"""The digit of the command line's screen."""
 
 _TYPES = {"dwarf": "", "btf": "types from BTF", "none": "no types"}
 
@@ -68,6 +80,12 @@ class KscopeApp(App[str]):
         Binding("y", "copy_crash", "copy", id="copy.crash", tooltip="copy the crash command"),
         Binding("Y", "copy_drgn", "copy drgn code", show=False, id="copy.drgn"),
         Binding("ctrl+y", "copy_text", "copy the pane's text", show=False, id="copy.text"),
+        Binding("a", "add_to_report", "to report", id="report.add",
+                tooltip="add what this pane shows to the report, with its command"),
+        Binding("colon", "command", "command", id="command.open",
+                tooltip="type a crash command"),
+        Binding("at", "set_context", "set", show=False, id="command.set",
+                tooltip="make the selected task crash's current one"),
         Binding("ctrl+p", "palette", "palette", show=False, id="app.palette"),
         Binding("question_mark", "help", "help", id="app.help"),
         Binding("q,backspace", "back", "back", id="app.back", tooltip="back; leave from the start"),
@@ -80,11 +98,17 @@ class KscopeApp(App[str]):
         super().__init__(ansi_color=True if no_color else None)
         self._main = MainScreen()
         self.session = session
+        self._config, self._config_error = _configuration()
+        self.set_keymap(self._config.keys)
         self.animation_level = "none"
         for known in theme.THEMES:
             self.register_theme(known)
-        self.theme = theme.suitable_theme(self.console.color_system, no_color=no_color)
+        self.theme = theme.suitable_theme(
+            self.console.color_system, no_color=no_color, light=self._config.theme == "light"
+        )
         self._identity: Identity | None = None
+        self._debug_info: DebugInfo | None = None
+        self._left_unsaved = False
         self._facts: list[Cell] = []
         self._current = SCREENS[0].digit
         self._history: list[tuple[str, object]] = []
@@ -101,9 +125,13 @@ class KscopeApp(App[str]):
         self.run_worker(self._open(), exit_on_error=True)
         self._show_identity()
         await self._show_screen(self._current)
+        if self._config_error:
+            self.say(self._config_error, "critical")
 
     async def on_unmount(self) -> None:
-        """Leave no worker behind."""
+        """Save what is unsaved, and leave no worker behind."""
+        if "reports" in self.__dict__:
+            await self.reports.close()
         await self.session.close()
 
     @property
@@ -117,12 +145,20 @@ class KscopeApp(App[str]):
         found = self._main.switcher.visible_content
         return found if isinstance(found, DashboardScreen) else None
 
+    _current_task = ""
+    """crash's current task, if the reader has set one."""
+
     # The target.
 
     @property
     def identity(self) -> Identity | None:
         """What is being debugged, as far as it is known."""
         return self._identity
+
+    @property
+    def debug_info(self) -> DebugInfo | None:
+        """Where types come from, once they are loaded."""
+        return self._debug_info
 
     async def _open(self) -> None:
         try:
@@ -137,6 +173,7 @@ class KscopeApp(App[str]):
 
     def _opened(self, opened: Opened) -> None:
         identity = self._identity = opened.identity
+        self._debug_info = opened.debug_info
         facts: list[Cell] = [identity.release] if identity.release else []
         if identity.live:
             facts.append(("live", "warning"))
@@ -159,7 +196,10 @@ class KscopeApp(App[str]):
 
     def _show_identity(self) -> None:
         name = self._identity.name if self._identity else ""
-        self.frame.identity.show_identity("kscope", name, self._facts)
+        facts = (
+            [*self._facts, (self._current_task, "accent")] if self._current_task else self._facts
+        )
+        self.frame.identity.show_identity("kscope", name, facts)
 
     def _worker_lost(self, sentence: str) -> None:
         self.frame.equivalent.show_message((sentence, "critical"))
@@ -218,15 +258,113 @@ class KscopeApp(App[str]):
         if screen is not None and screen.go_back_within():
             return
         if not self._history:
-            self.exit()
+            await self.action_quit()
             return
         digit, place = self._history.pop()
         (await self._show_screen(digit)).go_to(place)
+
+    async def action_quit(self) -> None:
+        """Leave; with a report that cannot be saved only when asked twice."""
+        if "reports" in self.__dict__ and not self.reports.is_saved:
+            await self.reports.save()
+        if "reports" in self.__dict__ and self.reports.problem and not self._left_unsaved:
+            self._left_unsaved = True
+            self.say(f"{self.reports.problem}; once more leaves without it", "critical")
+            return
+        self.exit()
 
     @on(OneLine.Clicked)
     async def _screen_clicked(self, message: OneLine.Clicked) -> None:
         if isinstance(message.target, ScreenLabel):
             await self.action_open_screen(message.target.digit)
+
+    # Commands and the report.
+
+    @cached_property
+    def commands(self) -> "CommandLine":
+        """The crash command line."""
+        from kscope.config import SavedAliases
+        from kscope.screens.command_line import CommandLine
+
+        aliases = SavedAliases(self._config.aliases)
+        return CommandLine(self.session.ask, aliases, radix=self._config.radix)
+
+    @cached_property
+    def reports(self) -> "Reports":
+        """The report of this dump."""
+        from kscope.screens.reports import Reports
+
+        return Reports(self.session.ask, lambda: self._identity.path if self._identity else "")
+
+    def say(self, message: str, role: Role = "") -> None:
+        """Say what just happened, where the equivalent is shown otherwise."""
+        self.frame.equivalent.show_message((message, role))
+
+    async def action_command(self) -> None:
+        """To the command line."""
+        if self._current != _COMMAND:
+            await self.action_open_screen(_COMMAND)
+        elif self.current is not None:
+            self.current.focus_first()
+
+    async def _run_alias(self, name: str, line: str) -> None:
+        await self.action_command()
+        from kscope.screens.command import CommandScreen
+
+        screen = self.current
+        assert isinstance(screen, CommandScreen)
+        if "$" in line:
+            screen.prefill(f"{name} ")
+        else:
+            screen.run_line(name)
+
+    def action_set_context(self) -> None:
+        """Make the task in the focused pane the current one of crash commands."""
+        link = self.current.task_in_focus() if self.current else None
+        if link is None:
+            self.say("no task is selected here", "dim")
+        else:
+            self.run_worker(self._set_context(link), exit_on_error=True)
+
+    async def _set_context(self, link: TaskLink) -> None:
+        wanted = str(link)
+        output = await self.commands.interpreter.run(f"set {wanted}")
+        self.say(output.error or f"set {wanted}", "critical" if output.error else "good")
+        if not output.error:
+            self._current_task = f"set {link.pid}"
+            self._show_identity()
+
+    def action_add_to_report(self) -> None:
+        """Add what the focused pane shows to the report."""
+        self.run_worker(self._add_to_report(), group="add", exit_on_error=True)
+
+    async def _add_to_report(self) -> None:
+        screen = self.current
+        if screen is None:
+            return
+        block = screen.draft_in_focus() or await self._draft(screen)
+        if block is None:
+            self.say("there is nothing to add here", "dim")
+            return
+        await self.reports.open()
+        number = self.reports.add(block)
+        self.say(f"added to the report as {number}: {block.heading}", "good")
+
+    async def _draft(self, screen: DashboardScreen) -> "Block | None":
+        """The focused pane's command and its output, in crash's layout where there is one."""
+        from kscope.report.notebook import Block, Step
+
+        query, shown = screen.query_in_focus(), screen.equivalent()
+        text = screen.text_in_focus()
+        if query is not None:
+            with contextlib.suppress(QueryError, LookupError):
+                view = find_view(subsystem_of(type(query)).replace("_", "-"))
+                text = view.text(query, await self.session.ask(query))
+        if not text:
+            return None
+        crash, drgn, note = (shown.crash, shown.drgn, shown.note) if shown else ("", "", "")
+        step = Step(command=crash, drgn=drgn, output=text, answered_by="kscope", note=note)
+        return Block(steps=(step,))
 
     # The equivalent line.
 
@@ -281,10 +419,25 @@ class KscopeApp(App[str]):
         screens = [
             Entry(f"open {e.name}", "Screens", partial(self._go, e.digit), e.digit) for e in SCREENS
         ]
-        toggle(self.screen, Palette(self.screen, screens))
+        saved = [
+            Entry(f"{name}   {line}", "Saved commands", partial(self._go_alias, name, line))
+            for name, line in self.commands.interpreter.aliases.items()
+        ]
+        toggle(self.screen, Palette(self.screen, [*screens, *saved]))
+
+    def _go_alias(self, name: str, line: str) -> None:
+        self.call_later(self._run_alias, name, line)
 
     def _go(self, digit: str) -> None:
         self.call_later(self.action_open_screen, digit)
+
+
+def _configuration() -> tuple[Config, str]:
+    """The reader's configuration; with a sentence if it cannot be used."""
+    try:
+        return load(), ""
+    except ConfigError as error:
+        return Config(), str(error)
 
 
 def _opens(digit: str) -> tuple[type[Any], ...]:

@@ -6,19 +6,25 @@ Query the focused pane shows, from which the equivalent line is made.
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from textual.message import Message
 from textual.widget import Widget
 
 from kscope.dialect.views import Equivalent, equivalent
 from kscope.model.base import Progress, Query, QueryError, Result
-from kscope.model.target import Identity
-from kscope.screens.links import Link
+from kscope.model.target import DebugInfo, Identity
+from kscope.screens.links import Link, TaskLink
 from kscope.session.client import Session
 from kscope.widgets.line_view import LineView
 from kscope.widgets.states import Failed, Loading
 from kscope.widgets.text_view import TextView
+from kscope.widgets.theme import Role
+
+if TYPE_CHECKING:
+    from kscope.report.notebook import Block
+    from kscope.screens.command_line import CommandLine
+    from kscope.screens.reports import Reports
 
 R = TypeVar("R", bound=Result)
 
@@ -35,8 +41,23 @@ class Dashboard(Protocol):
     def identity(self) -> Identity | None:
         """What is being debugged, as far as it is known."""
 
+    @property
+    def debug_info(self) -> DebugInfo | None:
+        """Where types come from, once they are loaded."""
+
+    @property
+    def commands(self) -> "CommandLine":
+        """The crash command line."""
+
+    @property
+    def reports(self) -> "Reports":
+        """The report of this dump."""
+
     def open_link(self, link: Link) -> None:
         """Open what a link names on the screen that shows such things; else copy its name."""
+
+    def say(self, message: str, role: Role = "") -> None:
+        """Say what just happened, where the equivalent is shown otherwise."""
 
 
 class DashboardScreen(Widget):
@@ -110,6 +131,16 @@ class DashboardScreen(Widget):
         if not isinstance(focused, LineView):
             return ""
         return focused.as_text()
+
+    def draft_in_focus(self) -> "Block | None":
+        """What goes into the report, where that is more than the focused pane's text."""
+        return None
+
+    def task_in_focus(self) -> TaskLink | None:
+        """The task that the focused pane is about; by default the one linked at the cursor."""
+        focused = self.screen.focused
+        target = focused.link if isinstance(focused, TextView) else None
+        return target if isinstance(target, TaskLink) else None
 
     # What a screen is given.
 

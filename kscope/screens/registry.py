@@ -33,6 +33,7 @@ SCREENS = tuple(
         ScreenEntry("5", "Inspect", "inspect", "InspectScreen"),
         ScreenEntry("6", "Locks", "locks", "LocksScreen"),
         ScreenEntry("9", "Report", "report", "ReportScreen"),
+        ScreenEntry("0", "Command", "command", "CommandScreen"),
     )
     if importlib.util.find_spec(f"kscope.screens.{entry.module}")
 )

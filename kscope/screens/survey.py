@@ -1,6 +1,6 @@
 """Screen 1: what is wrong with this machine and the proof of it; beside it, what machine it was."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -34,6 +34,9 @@ from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.text_view import TextView
+
+if TYPE_CHECKING:
+    from kscope.report.notebook import Block
 
 
 class SurveyScreen(DashboardScreen):
@@ -121,6 +124,15 @@ class SurveyScreen(DashboardScreen):
             if evidence is not None and evidence.crash:
                 return Equivalent(evidence.crash, evidence.drgn)
         return super().equivalent()
+
+    def draft_in_focus(self) -> "Block | None":
+        """The finding under the cursor, as a thought to be edited."""
+        from kscope.report.drafts import of_finding
+
+        finding = self._finding
+        if finding is None or self.screen.focused not in (self._findings, self._evidence):
+            return None
+        return of_finding(finding)
 
     @property
     def _finding(self) -> Finding | None:

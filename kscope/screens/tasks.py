@@ -718,6 +718,11 @@ class TasksScreen(DashboardScreen):
         fields = {n: getattr(query, n) for n in StacksQuery.__struct_fields__}
         return StacksQuery(**fields)
 
+    def task_in_focus(self) -> TaskLink | None:
+        """The task under the cursor."""
+        task = self._task_at_cursor
+        return super().task_in_focus() if task is None else _link_to(task)
+
     def text_in_focus(self) -> str:
         """The marked rows where there are marks, else the focused pane."""
         if not self._marked or not self._list.has_focus:

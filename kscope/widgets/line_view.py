@@ -133,6 +133,10 @@ class LineView(Widget, can_focus=True):
 
     # Position.
 
+    def row_of(self, index: int) -> int:
+        """In which row of the widget a line is shown; beyond its rows when it is not."""
+        return len(self.header_lines(self.size.width)) + index - self._top
+
     @property
     def position(self) -> str:
         """The cursor among the lines, "14/263", as it is shown in a pane's border."""

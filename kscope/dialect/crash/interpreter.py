@@ -5,6 +5,7 @@ crash's layout; every other is left to drgn's crash mode. Neither knows of pipes
 output goes into the user's pipeline or file here, on the side of the one who typed the line.
 """
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 import kscope.dialect.crash.commands
+from kscope.dialect import views
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import CrashLine, LineError, Word, expand, parse, quoted
 from kscope.dialect.crash.user_shell import ShellOutput
@@ -71,6 +73,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     text: str
     answered_by: AnsweredBy = ""
+    drgn: str = ""
+    """Code that yields the same in drgn; empty where there is none."""
     error: str = ""
     """Why it failed or ended early; empty when it did not."""
     ends: bool = False
@@ -99,7 +103,8 @@ class Interpreter:
         radix: int = 10,
     ) -> None:
         """:param aliases: the reader's own; ``alias`` changes them in place."""
-        self.ask = ask
+        self._asker = ask
+        self._asked: list[Query[Any]] = []
         self.aliases: MutableMapping[str, str] = {} if aliases is None else aliases
         self.radix = radix
         self.columns = 80
@@ -107,6 +112,11 @@ class Interpreter:
         self._shell = shell
         self._context: Context | None = None
         self._values = 0
+
+    async def ask(self, query: Query[R], progress: Callable[[Progress], None] | None = None) -> R:
+        """Ask a Query, and remember that it was asked."""
+        self._asked.append(query)
+        return await self._asker(query, progress)
 
     # Lines.
 
@@ -209,10 +219,19 @@ class Interpreter:
             module = find("*")
             line = _starred(line)
         if module is not None:
+            self._asked.clear()
             answer: str | None = await module.run(self, line)
             if answer is not None:
-                return Output(line=text, text=answer, answered_by="kscope")
+                code = self._drgn_code()
+                return Output(line=text, text=answer, answered_by="kscope", drgn=code)
         return await self.drgn(line, text=text)
+
+    def _drgn_code(self) -> str:
+        """Code for what was asked last, which is what the command is about."""
+        for query in reversed(self._asked):
+            with contextlib.suppress(LookupError):
+                return views.equivalent(query).drgn
+        return ""
 
     async def _is_drgns(self, name: str) -> bool:
         known = await self.ask(CommandsQuery(), self.progress)
@@ -229,9 +248,14 @@ class Interpreter:
         error = done.error
         if error and not error.startswith(("crash:", f"{line.command}:")):
             error = f"{line.command}: {error}"
+        command = f"crash {line.text}"
+        code = f"from drgn.commands import run_command\n\nrun_command(prog, {command!r})\n"
+        if line.command == "drgn":
+            code = line.argument_text + "\n"
         return Output(
-            line=text or line.text, text=done.text.rstrip("\n"), answered_by="drgn", error=error
-        )
+            line=text or line.text, text=done.text.rstrip("\n"), answered_by="drgn", drgn=code,
+            error=error,
+        )  # fmt: skip
 
     async def answered(self, words: list[str], task: Address | None = None) -> Output:
         """Run a command that another one is made of.
