@@ -23,7 +23,7 @@ from kscope.kernel.layout import Layout
 from kscope.kernel.reading import READ_ERRORS
 from kscope.kernel.task_table import FoundTask, task_table_in_slices
 from kscope.kernel.telling import is_idle_worker, summary, telling_frames
-from kscope.kernel.unwind import Unwinder, physical_frames, unwinder
+from kscope.kernel.unwind import Unwinder, in_user_space, physical_frames, unwinder
 from kscope.model.base import Address, Part, Progress
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
 from kscope.model.tasks import Task, pattern, predicates, search_text, select
@@ -197,7 +197,7 @@ def _return_addresses(
             pc = frame.pc
         except LookupError:
             break
-        if pc < _KERNEL_SPACE:
+        if in_user_space(frame):
             in_user = True
             break
         path.append(pc)
@@ -210,9 +210,6 @@ def _return_addresses(
             in_place = 0 <= place < len(words) and words[place] == pc
             places.append(place)
     return tuple(path), places if in_place else [], in_user
-
-
-_KERNEL_SPACE = 1 << 63
 
 
 def stacks(target: Target, query: StacksQuery) -> Generator[Progress | Part[Stacks], None, Stacks]:

@@ -4,6 +4,7 @@ drgn unwinds; this names what it finds. A return address has the same name in ev
 is looked up once: with DWARF, finding inlined frames and source lines is what takes the time.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 
@@ -28,6 +29,16 @@ _BUILD_DIRECTORY = re.compile(r"^/.*?/linux[^/]*/")
 _RFLAGS_IF = 0x200
 """The interrupt flag in x86's RFLAGS."""
 
+_KERNEL_SPACE = 1 << 63
+
+_LABELS = (
+    "entry_SYSCALL_64_after_hwframe",
+    "entry_SYSCALL_compat_after_hwframe",
+    "entry_SYSENTER_compat_after_hwframe",
+)
+"""Labels inside functions, with no size of their own: kallsyms and crash name them, the lookup in
+an ELF file names the function around them."""
+
 _MOST_FRAMES = 400
 """More than fit on a 16 KB stack are a loop."""
 
@@ -39,6 +50,7 @@ class Unwinder:
         self._target = target
         self._program: Program = target.program
         self._pointer = self._program.type("struct task_struct *")
+        self._known_labels: list[tuple[str, int]] | None = None
         self._described: dict[tuple[int, bool], tuple[Frame, ...]] = {}
 
     def task(self, address: int) -> Object:
@@ -77,7 +89,14 @@ class Unwinder:
         except READ_ERRORS:
             # Where the other stacks lie is not always known; the frames still are.
             found = [("unknown", list(self._program.stack_trace(task)))]
-        return [self._segment(kind, frames) for kind, frames in found]
+        segments: list[Segment] = []
+        for kind, frames in found:
+            if frames and in_user_space(frames[0]):
+                # What drgn makes of user memory without the program's own unwind tables is noise.
+                segments.append(self._segment("user", frames[:1]))
+                break
+            segments.append(self._segment(kind, frames))
+        return segments
 
     def _segment(self, kind: StackKind, frames: Sequence[StackFrame]) -> Segment:
         described: list[Frame] = []
@@ -127,11 +146,23 @@ class Unwinder:
         except LookupError:
             pass
         else:
-            function, offset = printable(symbol.name), pc - symbol.address
+            name, start = symbol.name, symbol.address
+            for label, address in self._labels():
+                if start < address < pc and name == label.partition("_after")[0]:
+                    name, start = label, address
+            function, offset = printable(name), pc - start
         return Frame(
             function=function, offset=offset, module=self._module(pc), source=_source(frame),
             address=Address(pc),
         )  # fmt: skip
+
+    def _labels(self) -> list[tuple[str, int]]:
+        if self._known_labels is None:
+            self._known_labels = []
+            for label in _LABELS:
+                with contextlib.suppress(LookupError):
+                    self._known_labels.append((label, self._program.symbol(label).address))
+        return self._known_labels
 
     def _module(self, pc: int) -> str:
         try:
@@ -158,6 +189,12 @@ class Unwinder:
                 return f"the stack at {last.sp:#x} cannot be read: {reason(error)}"
         where = f"{last.function} of the module {last.module}" if last.module else last.function
         return f"no unwind information leads on from {where}, or the stack is damaged there"
+
+
+def in_user_space(frame: StackFrame) -> bool:
+    """Whether a frame is a program's. Its stack tells: the kernel may have jumped to address 0."""
+    sp = _stack_pointer(frame)
+    return sp is not None and sp < _KERNEL_SPACE
 
 
 _KINDS: dict[str, StackKind] = {
