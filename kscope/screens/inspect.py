@@ -21,7 +21,9 @@ from kscope.model.search import Hit, Search, SearchQuery
 from kscope.model.struct import Member, StructQuery, Structure
 from kscope.model.tree import TreeQuery
 from kscope.screens.address_bar import AddressBar
+from kscope.screens.ask_line import AskLine
 from kscope.screens.base import DashboardScreen
+from kscope.screens.bookmarks import Bookmark, BookmarkList, add_bookmark
 from kscope.screens.inspect_lines import (
     address_lines,
     code_lines,
@@ -43,6 +45,7 @@ from kscope.widgets.overlay import toggle
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty, Failed
 from kscope.widgets.table import VirtualTable
+from kscope.widgets.text_filter import parse_filter
 from kscope.widgets.text_view import TextView
 
 _ELEMENTS = 32
@@ -62,7 +65,7 @@ _NODES = ("list_head", "hlist_node", "rb_node", "callback_head", "work_struct", 
 """What is only ever part of something else: a pointer to it leads into that."""
 _COLUMNS = {
     # What one wants to see of the elements of a walk, as far as the type is known to have it.
-    "struct task_struct": "pid,comm,__state", "struct module": "name,state",
+    "struct task_struct": "pid,comm,prio,mm", "struct module": "name,state",
     "struct super_block": "s_id,s_dev", "struct net_device": "name,flags",
     "struct vm_area_struct": "vm_start,vm_end", "struct kmem_cache": "name,object_size",
     "struct workqueue_struct": "name,flags", "struct rq": "nr_running,curr,clock",
@@ -125,6 +128,15 @@ class InspectScreen(DashboardScreen):
                 tooltip="follow the pointer as a pointer to another type"),
         Binding("u", "container", "what holds it", show=False, id="inspect.container",
                 tooltip="types that fit what the address lies in"),
+        Binding("C", "columns", "columns", show=False, id="inspect.columns",
+                tooltip="choose the members that a walk shows of each element"),
+        Binding("number_sign", "length", "array length", show=False, id="inspect.length",
+                tooltip="look at it as an array of so many"),
+        Binding("slash", "find", "find", show=False, id="inspect.find",
+                tooltip="find a member by its name, type or value; n and N go on"),
+        Binding("b", "bookmark", "bookmark", show=False, id="inspect.bookmark",
+                tooltip="keep this place with a note"),
+        Binding("B", "bookmarks", "bookmarks", show=False, id="inspect.bookmarks"),
         Binding("right_square_bracket", "forward", "forward", show=False, id="inspect.forward",
                 tooltip="forward again after going back"),
         Binding("c", "copy_expression", "copy C", show=False, id="inspect.copy-expression",
@@ -298,6 +310,8 @@ class InspectScreen(DashboardScreen):
         self._show_path()
         self._memory_pane.display = visit.face == "members"
         self._structure = None
+        # A search that is still running would go on when the answer to this is remembered.
+        self.workers.cancel_group(self, "inspect")
         query = self.query_in_focus()
         show, view, what = self._shower(visit)
         self._display(view)
@@ -697,6 +711,78 @@ class InspectScreen(DashboardScreen):
 
     def _cast_to(self, text: str, place: Place) -> None:
         self.open_place(f"as {text}", place)
+
+    def action_columns(self) -> None:
+        """Choose what a walk shows of each element."""
+        visit, walk = self._visit, self._walk
+        if visit is None or visit.face != "walk" or visit.walk is None or walk is None:
+            self.app.bell()
+            return
+        hint = f"members of {walk.entry_type}: pid,comm,se.vruntime"
+        value = ",".join(walk.columns)
+        toggle(self.screen, AskLine("Columns", self._choose_columns, value=value, hint=hint))
+
+    def _choose_columns(self, text: str) -> None:
+        visit, walk = self._visit, self._walk
+        if visit is None or visit.walk is None or walk is None:
+            return
+        name = f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
+        visit.walk = msgspec.structs.replace(
+            visit.walk, entry=visit.walk.entry or name, columns=text
+        )
+        self._show_visit()
+
+    def action_length(self) -> None:
+        """Look at the place as an array of so many."""
+        visit = self._visit
+        if visit is None or visit.address is None or not visit.type:
+            self.app.bell()
+            return
+        toggle(self.screen, AskLine("How many", self._as_array, hint="the length of the array"))
+
+    def _as_array(self, text: str) -> None:
+        visit = self._visit
+        if visit is None or visit.address is None or not text.isdecimal():
+            self.app.bell()
+            return
+        columns_ = _COLUMNS.get(visit.type, "")
+        walk = ListQuery(
+            start=f"{visit.address:#x}", kind="array", entry=visit.type, length=int(text),
+            columns=columns_,
+        )  # fmt: skip
+        self._go(
+            Visit(
+                expression=visit.expression, address=visit.address, type=visit.type,
+                label=f"[{text}]", face="walk", walk=walk, is_start=False,
+            )
+        )  # fmt: skip
+
+    def action_find(self) -> None:
+        """Find a row by what it says."""
+        toggle(self.screen, AskLine("Find", self._find, hint="text or regular expression"))
+
+    def _find(self, text: str) -> None:
+        self._view.search = parse_filter(text)
+        self._view.action_next_match()
+
+    def action_bookmark(self) -> None:
+        """Keep the place."""
+        visit = self._visit
+        if visit is None:
+            return
+        text = visit.expression
+        if visit.address is not None and visit.type and "<" not in visit.type:
+            text = f"{visit.type} {visit.address:#x}"
+
+        def add(note: str) -> None:
+            add_bookmark(self.dashboard.identity, Bookmark(text, note))
+            self._say(f"kept: {text}", role="good")
+
+        toggle(self.screen, AskLine(f"Bookmark {text}", add, hint="a note"))
+
+    def action_bookmarks(self) -> None:
+        """Choose among the places that were kept."""
+        toggle(self.screen, BookmarkList(self.dashboard.identity, self._open_text))
 
     def action_base(self) -> None:
         """Numbers in decimal or hexadecimal."""

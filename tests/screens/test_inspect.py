@@ -111,3 +111,37 @@ async def test_a_loop_in_a_list_is_said(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await keys(*opened("list_head storlab_looping_list"), "l")(pilot)
         assert len(lines(dashboard)) == 7
+
+
+async def test_the_columns_of_a_walk_are_chosen(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 2"))(pilot)
+        screen(dashboard)._move_to_path("children")
+        await keys("l", "C", "ctrl+u", *"tgid", "enter")(pilot)
+        assert lines(dashboard)[0].split() == [lines(dashboard)[0].split()[0], "3"]
+
+
+async def test_a_place_is_kept_with_a_note_and_found_again(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1"), "b", *"mine", "enter")(pilot)
+        await keys(*opened("init_task"), "B", "enter")(pilot)
+        assert any('"init"' in line for line in lines(dashboard))
+
+
+async def test_an_address_can_be_looked_at_as_another_type(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1"), "t", *"thread", "underscore", *"info", "enter")(pilot)
+        assert "as thread_info" in path(dashboard)
+        assert len(lines(dashboard)) == 4
+
+
+async def test_searching_names_who_points_here(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1"), "f")(pilot)
+        assert any("task_struct.real_parent" in line for line in lines(dashboard))
+
+
+async def test_o_opens_the_bar_from_another_screen(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("2", "o")(pilot)
+        assert dashboard.query(AddressBar)
