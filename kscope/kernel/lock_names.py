@@ -1,6 +1,6 @@
 """What a lock is called: by its symbol, its module, or the object that it is part of."""
 
-from drgn import Object, Program, cast
+from drgn import Object, Program, Type, TypeKind, cast
 from drgn.helpers.common.type import member_at_offset
 from drgn.helpers.linux.fs import dentry_path
 from drgn.helpers.linux.list import hlist_for_each_entry
@@ -29,6 +29,12 @@ _CACHED_TYPES = {
     "fuse_inode": "fuse_inode",
     "kernfs_node_cache": "kernfs_node",
 }
+
+
+_LOCKS = {
+    "mutex", "rw_semaphore", "semaphore", "rt_mutex", "rt_mutex_base", "percpu_rw_semaphore",
+    "completion", "wait_queue_head", "swait_queue_head", "spinlock", "raw_spinlock", "work_struct",
+}  # fmt: skip
 
 
 def lock_name(program: Program, address: int) -> str:
@@ -60,13 +66,31 @@ def _slab_object(program: Program, address: int) -> str:
     if type_name is None:
         return f"{cache} object {info.address:x}+{offset:#x}"
     try:
-        member = member_at_offset(program.type("struct " + type_name), offset)
+        container = program.type("struct " + type_name)
+        member = _lock_member(container, str(member_at_offset(container, offset)))
     except READ_ERRORS:
         return f"{cache} object {info.address:x}+{offset:#x}"
-    # An inner struct's first member has the same offset: the shortest path names the lock itself.
-    member = min(member.split(" or "), key=len)
     of_what = _which(program, type_name, info.address, member)
     return f"{member} of {type_name} {info.address:x}{of_what}"
+
+
+def _lock_member(container: Type, paths: str) -> str:
+    """Of the members that begin at a lock's first byte, the one that is the lock."""
+    path = min(paths.split(" or "), key=len)
+    names: list[str] = []
+    type_ = container
+    for name in path.split("."):
+        names.append(name)
+        if "[" in name:
+            return path
+        type_ = type_.member(name).type
+        while type_.kind is TypeKind.TYPEDEF:
+            if type_.name == "spinlock_t":
+                return ".".join(names)
+            type_ = type_.type
+        if type_.kind is TypeKind.STRUCT and type_.tag in _LOCKS:
+            break
+    return ".".join(names)
 
 
 def _which(program: Program, type_name: str, address: int, member: str) -> str:
@@ -81,7 +105,7 @@ def _which(program: Program, type_name: str, address: int, member: str) -> str:
             for dentry in hlist_for_each_entry(
                 "struct dentry", inode.i_dentry.address_of_(), "d_u.d_alias"
             ):
-                path = printable(dentry_path(dentry))
+                path = printable(dentry_path(dentry)) or "/"
                 filesystem = printable(inode.i_sb.s_id.string_())
                 return f" ({path} on {filesystem})"
         if type_name == "task_struct":
