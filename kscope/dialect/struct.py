@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kscope.dialect.views import Equivalent
-from kscope.model.struct import Member, Structure, StructQuery
+from kscope.model.struct import Member, StructQuery, Structure
 
 QUERY = StructQuery
 
@@ -83,7 +83,7 @@ def _drgn_object(query: StructQuery, name: str, paths: list[str]) -> str:
         return "\n".join(lines) + "\n"
     where = _drgn_address(address)
     if query.embedded:
-        member = query.embedded.removeprefix(f"{name.split()[-1]}.")
+        member = query.embedded.removeprefix(f"{name.rsplit(maxsplit=1)[-1]}.")
         lines[0] = "from drgn import Object, container_of"
         pointer = f'Object(prog, "void *", {where})'
         lines.append(f'object_ = container_of({pointer}, "{type_}", "{member}")[0]')

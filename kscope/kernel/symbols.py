@@ -61,14 +61,14 @@ class Symbols:
         if self._index is None:
             found: Sequence[Symbol] = self._program.symbols(name)
             return found
-        return self._index(self._program, name, None, False)
+        return list(self._index(self._program, name, None, False))
 
     def all(self) -> Sequence[Symbol]:
         """Every symbol."""
         if self._index is None:
             found: Sequence[Symbol] = self._program.symbols()
             return found
-        return self._index(self._program, None, None, False)
+        return list(self._index(self._program, None, None, False))
 
     def is_code(self, symbol: Symbol) -> bool:
         """Whether the symbol is a function's or lies in the kernel's text."""

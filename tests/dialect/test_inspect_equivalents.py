@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from drgn.helpers.linux.pid import find_task
 
-from kscope.dialect.views import equivalent
+from kscope.dialect import views
+from kscope.dialect.views import Equivalent
 from kscope.model.address import AddressQuery
 from kscope.model.base import Query
 from kscope.model.code import CodeQuery
@@ -17,6 +18,10 @@ from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.model.tree import TreeQuery
 from kscope.target.target import Target
+
+
+def equivalent(query: Query[Any]) -> Equivalent:
+    return views.equivalent(query)
 
 
 def run(target: Target, query: Query[Any]) -> str:
