@@ -127,7 +127,7 @@ class Waits:
 
         :param task: ``struct task_struct *``, not running
         """
-        for way in (self._recorded, self._by_waiter, self._by_pointer_on_stack):
+        for way in (self._recorded, self.by_waiter, self.by_pointer_on_stack):
             try:
                 wait = way(task, stack)
             except READ_ERRORS:
@@ -193,7 +193,8 @@ class Waits:
 
     # The waiter on the stack.
 
-    def _by_waiter(self, task: Object, stack: Stack) -> Wait | None:
+    def by_waiter(self, task: Object, stack: Stack) -> Wait | None:
+        """The wait by the waiter on the task's own stack."""
         for slot in stack.find(task.value_()):
             frame = stack.frame_of(slot)
             try:
@@ -300,7 +301,8 @@ class Waits:
 
     # Any pointer on the stack to a lock in whose own queue the task is.
 
-    def _by_pointer_on_stack(self, task: Object, stack: Stack) -> Wait | None:
+    def by_pointer_on_stack(self, task: Object, stack: Stack) -> Wait | None:
+        """The wait by a lock that the blocked frames point to, without a look at the waiter."""
         for index, frame in enumerate(stack.frames):
             check: Callable[[int], Wait | None] | None = None
             if frame.function.startswith(_PERCPU_WRITER):

@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from drgn import Object
 
 from kscope.headless import open_here
+from kscope.kernel.blocked_stack import sleeping_stack
 from kscope.kernel.locks import locks
+from kscope.kernel.task_table import task_table
+from kscope.kernel.waits import Waits
 from kscope.model.locks import Lock, Locks, LocksQuery
 from kscope.model.target import OpenQuery
 from tests.lab.catalogue import LabDump, find
@@ -100,6 +104,27 @@ def test_all_blocked_tasks_are_found(dump: LabDump, found: Locks) -> None:
 
 def test_nothing_is_unreadable(found: Locks) -> None:
     assert found.unreadable == ()
+
+
+def test_two_ways_that_share_nothing_find_the_same_locks(series: str, types: str) -> None:
+    dump = find("deadlock", series)
+    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
+    target = open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux))
+    table = task_table(target)
+    waits = Waits(target.program, {found.address: found.raw.stack for found in table.found})
+    compared = set()
+    for row in table.rows:
+        if row.state != "UN":
+            continue
+        task = Object(target.program, "struct task_struct *", value=int(row.task))
+        stack = sleeping_stack(target.program, task)
+        by_waiter = waits.by_waiter(task, stack)
+        by_pointer = waits.by_pointer_on_stack(task, stack)
+        assert by_waiter is not None
+        if by_pointer is not None:
+            assert (by_pointer.kind, by_pointer.lock) == (by_waiter.kind, by_waiter.lock)
+            compared.add(by_pointer.kind)
+    assert compared == {"mutex", "rwsem", "semaphore", "completion"}
 
 
 @pytest.mark.parametrize("name", WITHOUT_LOCKS)
