@@ -118,7 +118,7 @@ def unable(rules: Iterable[RuleReport]) -> list[tuple[str, str]]:
 
 def markdown(result: Survey) -> str:
     """The survey as a report to paste into a ticket: conclusions first, then commands."""
-    lines = [f"# {result.verdict}", ""]
+    lines = [f"# {_escaped(result.verdict)}", ""]
     target = result.target
     for name, value in (
         ("Dump", target.path),
@@ -134,7 +134,7 @@ def markdown(result: Survey) -> str:
         lines += ["", f"## {finding.severity.capitalize()}: {_escaped(finding.title)}", ""]
         lines += [_escaped(finding.explanation.strip()), ""]
         for evidence in finding.evidence:
-            crash = f" (`{evidence.crash}`)" if evidence.crash else ""
+            crash = f" ({_code(evidence.crash)})" if evidence.crash else ""
             lines.append(f"- {_escaped(evidence.label)}: {_escaped(evidence.text)}{crash}")
         if finding.disproof:
             lines += ["", f"Disproved if: {_escaped(finding.disproof)}."]
@@ -143,6 +143,11 @@ def markdown(result: Survey) -> str:
         lines += ["", "## Not looked at", ""]
         lines += [f"- {about}: {_escaped(why)}" for about, why in missing]
     return "\n".join(lines)
+
+
+def _code(command: str) -> str:
+    """A command as code; one with a backtick in it between two of them."""
+    return f"`` {command} ``" if "`" in command else f"`{command}`"
 
 
 def _escaped(words: str) -> str:

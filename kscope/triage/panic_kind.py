@@ -5,6 +5,7 @@ CPU has on its stack cannot. So each source is asked by itself, and those that d
 """
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def _last_report(facts: Facts) -> Iterator[_Witness]:
             kind, 2,
             Evidence(
                 label="last report in the log", text=report.title,
-                crash=f"log | grep -F '{report.title[:40]}'",
+                crash=f"log | grep -F {shlex.quote(report.title[:40])}",
                 drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
             ),
         )  # fmt: skip

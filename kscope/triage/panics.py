@@ -1,5 +1,6 @@
 """What all findings about a panic have in common."""
 
+import shlex
 from collections.abc import Iterable
 
 from kscope.kernel.lock_names import lock_name
@@ -86,9 +87,9 @@ def modules_evidence(facts: Facts) -> list[Evidence]:
         Evidence(
             label=f"module {name}",
             text=f"is on the stack, tainted {taints}" if taints else "is on the stack",
-            crash=f"mod -t | grep -w {name}",
+            crash=f"mod -t | grep -w {shlex.quote(name)}",
             drgn="from drgn.helpers.linux.module import find_module, module_taints\n\n"
-            f'print(module_taints(find_module(prog, "{name}")))',
+            f"print(module_taints(find_module(prog, {name!r})))",
         )
         for name, taints in modules_on_stack(facts)
     ]

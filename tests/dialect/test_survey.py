@@ -52,6 +52,7 @@ def test_rules_that_could_not_run_for_one_reason_are_told_once() -> None:
 def test_markdown_escapes_what_would_be_markup() -> None:
     shown = markdown(survey("vmcore", "s", title="<script> *a* [b](c)"))
     assert "\\<script\\> \\*a\\* \\[b\\]" in shown
+    assert "<script>" not in shown
 
 
 def test_dumps_that_died_alike_are_put_together() -> None:

@@ -1,5 +1,6 @@
 """What had tainted a kernel that then failed: modules that are not its own, and what they are."""
 
+import shlex
 from collections.abc import Iterator
 
 from drgn.helpers.linux.module import for_each_module, module_taints
@@ -47,9 +48,9 @@ def _check(facts: Facts) -> Iterator[Finding]:
                 Evidence(
                     label=f"module {name}",
                     text=f"tainted {letters}",
-                    crash=f"mod -t | grep -w {name}",
+                    crash=f"mod -t | grep -w {shlex.quote(name)}",
                     drgn="from drgn.helpers.linux.module import find_module, module_taints\n\n"
-                    f'print(module_taints(find_module(prog, "{name}")))',
+                    f"print(module_taints(find_module(prog, {name!r})))",
                 )
                 for name, letters in modules
             ),
