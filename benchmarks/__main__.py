@@ -2,16 +2,17 @@
 
 import os
 import platform
+from itertools import chain
 from pathlib import Path
 
-from benchmarks import opening, terminal
+from benchmarks import opening, tasks, terminal
 from benchmarks.processes import Timing
 
 
 def main() -> None:
     """Measure and print."""
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for title, timings in opening.tables():
+    for title, timings in chain(opening.tables(), tasks.tables()):
         print(f"\n### {title}\n\n| | seconds | of the fastest | memory |\n|---|--:|--:|--:|")
         for timing in timings:
             print(_row(timing, min(t.seconds for t in timings)))
