@@ -2,6 +2,7 @@
 
 import contextlib
 from functools import partial
+from time import monotonic
 from typing import Any, ClassVar
 
 import msgspec
@@ -51,6 +52,8 @@ from kscope.widgets.text_view import TextView
 _ELEMENTS = 32
 """Elements of an array that come with their object; the next ones on demand."""
 _MEMORY_BYTES = 2048
+_TELLING_SECONDS = 0.5
+"""A search must run for so long that its rate says something."""
 _DELAY = 0.05
 """Seconds the cursor rests on a member before its memory is asked for."""
 _LISTS = {
@@ -124,6 +127,10 @@ class InspectScreen(DashboardScreen):
         Binding("r", "base", "decimal or hexadecimal", show=False, id="inspect.base"),
         Binding("e", "byte_order", "byte order", show=False, id="inspect.byte-order",
                 tooltip="words of memory with their highest or lowest byte first"),
+        Binding("greater_than_sign", "memory_page(1)", "further memory", show=False,
+                id="inspect.memory-further"),
+        Binding("less_than_sign", "memory_page(-1)", "memory before", show=False,
+                id="inspect.memory-before"),
         Binding("T", "follow_as", "follow as", show=False, id="inspect.follow-as",
                 tooltip="follow the pointer as a pointer to another type"),
         Binding("u", "container", "what holds it", show=False, id="inspect.container",
@@ -150,6 +157,7 @@ class InspectScreen(DashboardScreen):
         self._rows: list[Any] = []
         self._memory_timer: Timer | None = None
         self._remark = ""
+        self._asked_at = 0.0
         self._hexadecimal = False
         self._bits = 64
         self._big_endian = False
@@ -317,6 +325,7 @@ class InspectScreen(DashboardScreen):
         self._display(view)
         self._pane.show_title(self._title(visit))
         self._remark = ""
+        self._asked_at = monotonic()
         self._pane.show_subtitle("")
         if query is not None:
             self.ask(query, show, into=view, what=what, group="inspect", parts=True)
@@ -680,7 +689,10 @@ class InspectScreen(DashboardScreen):
         else:
             self._rows += search.hits
             self._table.rows_added()
-        self._remark = f"{search.bytes_searched / 1e6:,.0f} MB searched"
+        megabytes = search.bytes_searched / 1e6
+        seconds = monotonic() - self._asked_at
+        rate = f" at {megabytes / seconds:,.0f} MB/s" if seconds > _TELLING_SECONDS else ""
+        self._remark = f"{megabytes:,.0f} MB searched{rate}"
         self._moved()
 
     # Keys.
@@ -794,6 +806,16 @@ class InspectScreen(DashboardScreen):
         self._big_endian = not self._big_endian
         if self._visit is not None and self._visit.face == "memory":
             self._show_visit()
+
+    def action_memory_page(self, by: int) -> None:
+        """The memory that follows what is shown, or that comes before it."""
+        visit = self._visit
+        if visit is None or visit.address is None or visit.face != "memory":
+            self.app.bell()
+            return
+        start = visit.address if visit.memory_start is None else visit.memory_start
+        visit.memory_start = start + by * _MEMORY_BYTES
+        self._show_visit()
 
     def action_copy_expression(self) -> None:
         """Copy C for what is under the cursor, or for the place."""

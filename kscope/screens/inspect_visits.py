@@ -50,7 +50,10 @@ class Visit:
         return f"*({self.type} *){self.address:#x}"
 
     def member(self, path: str) -> str:
-        """C for a member of the object."""
+        """C for a member of the object; for an empty path, for the object itself."""
+        if not path:
+            lvalue = self.expression.removeprefix("&")
+            return lvalue if lvalue != self.expression else f"*{self.expression}"
         if self.expression.startswith("&"):
             return f"{self.expression[1:]}.{path}"
         pointer = self.expression

@@ -101,7 +101,7 @@ def member_cell(row: MemberRow) -> Cell:
     """The name."""
     if row.more:
         return (f"… {row.more:,} more", "dim")
-    return row.member.name or ("{…}", "dim")
+    return row.member.name or ("{…}" if row.member.members else "", "dim")
 
 
 def value_cell(row: MemberRow, *, hexadecimal: bool = False) -> Cell:

@@ -145,3 +145,20 @@ async def test_o_opens_the_bar_from_another_screen(dashboard: KscopeApp) -> None
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await keys("2", "o")(pilot)
         assert dashboard.query(AddressBar)
+
+
+async def test_a_pointer_that_was_opened_is_followed(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("pid 1.mm"), "enter")(pilot)
+        assert any("mmap_base" in line for line in lines(dashboard))
+        visit = screen(dashboard)._visit
+        assert visit is not None
+        assert visit.expression.endswith("->mm")
+
+
+async def test_memory_goes_on_after_what_is_shown(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys(*opened("init_task"), "x")(pilot)
+        start = int(lines(dashboard)[0].split()[0], 16)
+        await keys("greater_than_sign")(pilot)
+        assert int(lines(dashboard)[0].split()[0], 16) == start + 2048
