@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from kscope.report.notebook import Block
     from kscope.screens.command_line import CommandLine
     from kscope.screens.reports import Reports
+
+_SAID_SECONDS = 0.5
 
 _COMMAND = "0"
 """The digit of the command line's screen."""
@@ -109,6 +112,7 @@ class KscopeApp(App[str]):
         self._identity: Identity | None = None
         self._debug_info: DebugInfo | None = None
         self._left_unsaved = False
+        self._said_at = 0.0
         self._facts: list[Cell] = []
         self._current = SCREENS[0].digit
         self._history: list[tuple[str, object]] = []
@@ -298,6 +302,7 @@ class KscopeApp(App[str]):
 
     def say(self, message: str, role: Role = "") -> None:
         """Say what just happened, where the equivalent is shown otherwise."""
+        self._said_at = time.monotonic()
         self.frame.equivalent.show_message((message, role))
 
     async def action_command(self) -> None:
@@ -370,6 +375,9 @@ class KscopeApp(App[str]):
 
     @on(DashboardScreen.EquivalentChanged)
     def _show_equivalent(self) -> None:
+        if time.monotonic() - self._said_at < _SAID_SECONDS:
+            # What was done has moved the cursor too: that it was done is the news.
+            return
         screen = self.current
         equivalent = screen.equivalent() if screen else None
         if equivalent is None:

@@ -35,6 +35,7 @@ class CommandInput(PromptInput):
 
     HELP_HEADING: ClassVar[str] = "While typing a command"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "run", id="command.run"),
         Binding("up", "recall(-1)", "line before", show=False, id="command.older-line"),
         Binding("down", "recall(1)", "line after", show=False, id="command.newer-line"),
         Binding("tab", "complete", "complete", id="command.complete"),
@@ -300,6 +301,10 @@ class CommandScreen(DashboardScreen):
         if event.input is not self._input:
             return
         event.stop()
+        if event.value == ":":
+            # What opens this line on every other screen; no command begins with it.
+            self._input.show("")
+            return
         if self._completion is None or event.value not in self._completion.lines:
             self._completion, self._chosen = None, -1
             self._candidates.show(())

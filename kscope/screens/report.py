@@ -108,8 +108,6 @@ class ReportScreen(DashboardScreen):
         await reports.open()
         await reports.refresh()
         self._arrange()
-        if reports.said:
-            self.dashboard.say(reports.said, "warning")
 
     def on_show(self) -> None:
         self.run_worker(self.dashboard.reports.refresh(), exit_on_error=True)
@@ -160,7 +158,8 @@ class ReportScreen(DashboardScreen):
         parts = [f"{count} block{'s' if count != 1 else ''}"] if count else []
         if self._redacts:
             parts.append("exports without names")
-        self._pane.show_title(line("Report  ", (" · ".join(parts), "dim")))
+        said = (f"  {reports.said}", "warning") if reports.said else ""
+        self._pane.show_title(line("Report  ", (" · ".join(parts), "dim"), said))
         if reports.problem:
             self._pane.show_subtitle(line((f"{reports.problem}; trying again", "critical")))
         else:

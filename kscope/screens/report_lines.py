@@ -102,8 +102,7 @@ def _block(
         lines.add((), place("gap"))
         return
     for index, step in enumerate(block.steps):
-        if index or block.question or editing:
-            lines.add((), place("gap", step=index))
+        lines.add((), place("gap", step=index))
         shown: list[Line] = []
         note = "" if step.answered_by else "   not run: r runs it"
         command = step.command or "(no crash command shows this)"

@@ -56,7 +56,8 @@ async def complete(interpreter: Interpreter, text: str) -> Completion:
     if word and command in _NAMES_OF_THE_KERNEL:
         found = await interpreter.ask(CompletionQuery(text=word, limit=60))
         names = [candidate.text for candidate in found.candidates]
-        return _among(before, word, [name for name in names if name.startswith(word)])
+        # A member may follow.
+        return _among(before, word, names, end="")
     return _among(before, word, _WORDS.get(command, ()))
 
 
@@ -85,14 +86,15 @@ def _options(command: str) -> list[str]:
     return [f"-{letter}" for letter in dict.fromkeys(_OPTION.findall(module.USAGE))]
 
 
-def _among(before: str, word: str, names: Iterable[str]) -> Completion:
+def _among(before: str, word: str, names: Iterable[str], *, end: str = " ") -> Completion:
     fitting = [name for name in names if name.startswith(word)]
     if not fitting:
         return Completion(before + word)
     first, last = min(fitting), max(fitting)
     same = next((i for i, c in enumerate(first) if last[i : i + 1] != c), len(first))
     common = first[:same]
-    end = " " if len(fitting) == 1 else ""
     return Completion(
-        before + common + end, tuple(before + name for name in fitting), tuple(fitting)
+        before + common + (end if len(fitting) == 1 else ""),
+        tuple(before + name for name in fitting),
+        tuple(fitting),
     )
