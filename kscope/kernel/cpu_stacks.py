@@ -33,7 +33,7 @@ _STOPPING = frozenset({
     "crash_nmi_callback", "kdump_nmi_callback", "stop_this_cpu", "smp_stop_nmi_callback",
     "nmi_panic_self_stop", "panic_smp_self_stop",
 })  # fmt: skip
-_INTERRUPT_ENTRY = re.compile(r"asm_(?:sysvec_\w+|common_interrupt|spurious_interrupt|exc_\w+)")
+_INTERRUPT_ENTRY = re.compile(r"asm_(?:sysvec_\w+|common_interrupt|spurious_interrupt)")
 _SYSCALL_ENTRY = re.compile(
     r"entry_SYSCALL_64|entry_SYSCALL_compat|entry_SYSENTER|entry_INT80|asm_int80|ret_from_fork"
 )
@@ -92,12 +92,13 @@ def stretches(
 def irqs_enabled(found: Sequence[Stretch]) -> bool | None:
     """Whether the CPU took interrupts, judged by what it was doing when it was stopped.
 
-    The handler that stops a CPU runs with interrupts off by itself. Before that, they were as
-    RFLAGS of the interrupted frame says. A CPU that called panic() from a system call was not
-    interrupted by anything: nothing says how its interrupts were.
+    The handler that stops a CPU, and that of any interrupt, runs with interrupts off by itself: it
+    says nothing. Before that, they were as RFLAGS of the interrupted frame says. A CPU that called
+    panic() from a system call was not interrupted by anything: nothing says how its interrupts
+    were.
     """
     for index, stretch in enumerate(found):
-        if stretch.stopped:
+        if stretch.stopped or _is_interrupt(stretch):
             continue
         if index and stretch.kind == "user":
             entry = found[index - 1].functions
@@ -110,16 +111,15 @@ def irqs_enabled(found: Sequence[Stretch]) -> bool | None:
 
 
 def interrupt_handled(found: Sequence[Stretch]) -> str:
-    """The interrupt or exception that the CPU was handling when it was stopped; empty if none.
-
-    Its handler runs with interrupts off, which says nothing about what it interrupted.
-    """
+    """The interrupt that the CPU was handling when it was stopped; empty if none."""
     for stretch in found:
-        if stretch.stopped or not stretch.functions:
-            continue
-        entry = stretch.functions[-1]
-        return entry.removeprefix("asm_") if _INTERRUPT_ENTRY.fullmatch(entry) else ""
+        if not stretch.stopped:
+            return stretch.functions[-1].removeprefix("asm_") if _is_interrupt(stretch) else ""
     return ""
+
+
+def _is_interrupt(stretch: Stretch) -> bool:
+    return bool(stretch.functions and _INTERRUPT_ENTRY.fullmatch(stretch.functions[-1]))
 
 
 def _stretch(

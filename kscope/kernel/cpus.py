@@ -62,7 +62,7 @@ class _Seen:
 def cpus(target: Target, query: CpusQuery) -> Generator[Progress | Part[Cpus], None, Cpus]:
     """Answer a CpusQuery."""
     if target.debug_info.types == "none":
-        missing = "; ".join(target.debug_info.missing)
+        missing = "; ".join(target.debug_info.missing).rstrip(".")
         raise QueryError(
             f"CPUs cannot be read without the kernel's types: {missing}.",
             "Name its vmlinux with -s VMLINUX.",
@@ -168,6 +168,7 @@ class _Answer:
                 [],
             )
         irqs = irqs_enabled(found)
+        interrupt = interrupt_handled(found)
         lag = None
         if seen.clock_ns is not None and self._now_ns is not None:
             lag = self._now_ns - seen.clock_ns
@@ -197,12 +198,17 @@ class _Answer:
             lag_ns=lag,
             tick_ago_ns=tick_ago,
             irqs_enabled=irqs,
-            interrupt=interrupt_handled(found),
+            interrupt=interrupt,
             panicked=cpu == self._panic_cpu,
             registers=source,
             registers_note=note,
             lockup=lockup(
-                known, tick_ago_ns=tick_ago, irqs_enabled=irqs, idle=seen.idle, online=online
+                known,
+                tick_ago_ns=tick_ago,
+                irqs_off=irqs is False or bool(interrupt),
+                # An idle CPU may be stuck in an interrupt, too.
+                idle=seen.idle and not interrupt,
+                online=online,
             ),
             spinning=read("spinning", lambda: spinning(program, found), None),
             rt=queues.realtime() if queues and busy else (),

@@ -79,10 +79,10 @@ class Runqueue:
             stop=read("stop task", self._stop, None),
             # Only with RT group scheduling since Linux kernel commit 5f6bd380c7bd ("sched/rt:
             # Remove default bandwidth control") (in v6.12).
-            rt_throttled=_flag(rq, "rt.rt_throttled"),
-            rt_time_ns=number(rq, "rt.rt_time"),
-            rt_runtime_ns=number(rq, "rt.rt_runtime"),
-            fair_min_vruntime_ns=number(cfs, "min_vruntime"),
+            rt_throttled=read("rt_throttled", lambda: _flag(rq, "rt.rt_throttled"), None),
+            rt_time_ns=read("rt_time", lambda: number(rq, "rt.rt_time"), None),
+            rt_runtime_ns=read("rt_runtime", lambda: number(rq, "rt.rt_runtime"), None),
+            fair_min_vruntime_ns=read("min_vruntime", lambda: number(cfs, "min_vruntime"), None),
             fair_entities=collect(self._readings, "task groups", lambda: self._entities(cfs)),
             wake_list=waking
             + collect(

@@ -48,17 +48,22 @@ def timers(program: Program, cpu: int, readings: Readings) -> Timers:
         wheels = collect(readings, "timer wheel", lambda: _wheels(program, cpu, jiffies, jiffy))
     base = readings.read("hrtimers", lambda: per_cpu(program["hrtimer_bases"], cpu), None)
     clocks: tuple[TimerBase, ...] = ()
+    expires_next = hang = hangs = None
     if base is not None:
         clocks = collect(readings, "hrtimers", lambda: _clocks(program, base))
+        expires_next, hang, hangs = (
+            readings.read(name, partial(number, base, name), None)
+            for name in ("expires_next", "hang_detected", "nr_hangs")
+        )
     return Timers(
         jiffies=jiffies,
         hz=round(1_000_000_000 / jiffy) if jiffy else None,
         wheels=wheels,
         hrtimer_base=None if base is None else Address(base.address_),
         clocks=clocks,
-        expires_next_ns=None if base is None else number(base, "expires_next"),
-        hang_detected=None if base is None else bool(number(base, "hang_detected")),
-        nr_hangs=None if base is None else number(base, "nr_hangs"),
+        expires_next_ns=expires_next,
+        hang_detected=None if hang is None else bool(hang),
+        nr_hangs=hangs,
     )
 
 

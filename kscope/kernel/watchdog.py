@@ -98,12 +98,13 @@ def lockup(
     found: Watchdog,
     *,
     tick_ago_ns: int | None,
-    irqs_enabled: bool | None,
+    irqs_off: bool,
     idle: bool | None,
     online: bool | None,
 ) -> Lockup | None:
     """Whether a CPU was locked up: by the kernel's own measure, or because no tick came in.
 
+    :param irqs_off: whether interrupts are off, by a task's doing or in an interrupt's handler.
     :param tick_ago_ns: how long ago its last tick was handled. The tick is an interrupt; the
         runqueue's clock would not do, since other CPUs move it on when they wake tasks there.
     """
@@ -112,7 +113,7 @@ def lockup(
     if found.hardlockup_warned:
         return Lockup("hard", (tick_ago_ns or 0) // 10**9, "the hard-lockup detector reported it")
     limit = found.threshold_seconds or 10
-    if irqs_enabled is False and tick_ago_ns is not None and tick_ago_ns > limit * 10**9:
+    if irqs_off and tick_ago_ns is not None and tick_ago_ns > limit * 10**9:
         return Lockup(
             "hard",
             tick_ago_ns // 10**9,

@@ -341,11 +341,12 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     tick_ago_ns: int | None
     """How long ago it last handled a tick; ``None`` while its tick is stopped, as when it idles."""
     irqs_enabled: bool | None
-    """From RFLAGS where the CPU was interrupted, not from the handler that stopped it; ``None``
-    where that cannot be known, as on the CPU that called panic() itself."""
+    """Whether what it ran had interrupts on: from RFLAGS where it was interrupted, never from the
+    handler that stopped it or that of an interrupt, which run with interrupts off by themselves.
+    ``None`` where it cannot be known, as on a CPU that called panic() from a system call."""
     interrupt: str
-    """The interrupt or exception whose handler it was in, such as ``sysvec_apic_timer_interrupt``;
-    empty if it was in none. A handler runs with interrupts off."""
+    """The interrupt whose handler it was in, such as ``sysvec_apic_timer_interrupt``; empty if it
+    was in none."""
     panicked: bool
     """Whether the kernel panicked on it."""
     registers: RegistersFrom
@@ -375,12 +376,11 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def irqs_off(self) -> bool:
-        """Whether a task of its own had switched interrupts off.
+        """Whether interrupts were off on a CPU that was at work.
 
-        An interrupt's handler has them off by itself, and an idle CPU may wait in MWAIT with
-        interrupts off: they wake it all the same.
+        An idle one may wait in MWAIT with interrupts off: they wake it all the same.
         """
-        return self.irqs_enabled is False and not self.idle and not self.interrupt
+        return self.irqs_enabled is False and not self.idle
 
 
 class Cpus(Result, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Screen 4: every CPU in a grid, and what the one under the cursor was doing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -26,7 +26,7 @@ from kscope.widgets.filter_bar import Chip, FilterBar
 from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.prompt import Prompt
-from kscope.widgets.states import Empty
+from kscope.widgets.states import Empty, State
 from kscope.widgets.text_view import TextView
 
 _FILTERS: dict[str, Callable[[Cpu, int | None], bool]] = {
@@ -58,6 +58,15 @@ class _Detail(TextView):
         Binding("w", "watchdog", "watchdog", id="cpus.detail-watchdog"),
         Binding("W", "wrap", "fold long lines", show=False, id="cpus.wrap"),
     ]
+
+    followers: Sequence[TextView] = ()
+    """Panes filled by the same answer: they are loading, or fail, together with this one."""
+
+    def show_state(self, state: State) -> None:
+        super().show_state(state)
+        if not isinstance(state, Empty):
+            for follower in self.followers:
+                follower.show_state(state)
 
     def action_watchdog(self) -> None:
         self.query_ancestor(CpusScreen).action_pane("watchdog")
@@ -114,6 +123,7 @@ class CpusScreen(DashboardScreen):
         self._stack = "backtrace"
         self._pane = "backtrace"
         self._wanted: int | None = None
+        self._asked: int | None = None
         self._grid = CpuGrid(id="cpus-grid")
         self._bar = FilterBar(self._grid)
         self._jump = Prompt("c", self._grid, placeholder="number of a CPU")
@@ -217,10 +227,15 @@ class CpusScreen(DashboardScreen):
     @on(LineView.CursorMoved, "#cpus-grid")
     def _moved(self, _message: LineView.CursorMoved) -> None:
         cpu = self._grid.selected
-        if cpu is not None and (self._detail is None or self._detail.cpu != cpu.cpu):
+        if cpu is not None and cpu.cpu != self._asked:
             self._ask_for(cpu.cpu)
 
     def _ask_for(self, cpu: int) -> None:
+        self._asked = cpu
+        self._stack = "backtrace"
+        self._views["backtrace"].followers = [self._views[name] for name in _PANES[1:]]
+        for name, pane in self._panes.items():
+            pane.show_title(f"{name.capitalize()} of CPU {cpu}")
         self.ask(
             CpusQuery(cpu=str(cpu), backtrace=True, runqueue=True, timers=True, watchdog=True),
             self._show_detail,
@@ -231,7 +246,6 @@ class CpusScreen(DashboardScreen):
 
     def _show_detail(self, cpus: Cpus) -> None:
         self._detail = cpus.cpus[0]
-        self._stack = "backtrace"
         self._fill_panes()
 
     def _fill_panes(self) -> None:
@@ -242,14 +256,11 @@ class CpusScreen(DashboardScreen):
         self._fill_stack(cpu)
         runqueue = runqueue_lines(cpu, cpus.watchdog_threshold_seconds, cpus.clock_cpu)
         self._views["runqueue"].show_lines(runqueue)
-        self._panes["runqueue"].show_title(f"Runqueue of CPU {number}")
         self._panes["runqueue"].show_subtitle("" if cpu.runqueue is None else str(cpu.runqueue))
         cells = self._cells("timers")
         self._views["timers"].show_lines(timer_lines(cpu, cells), empty=Empty("no timers"))
-        self._panes["timers"].show_title(f"Timers of CPU {number}")
         self._panes["timers"].show_subtitle(f"timer -C {number}")
         self._views["watchdog"].show_lines(health_lines(cpu), empty=Empty("nothing is known"))
-        self._panes["watchdog"].show_title(f"Watchdog of CPU {number}")
         self.equivalent_changed()
 
     def _cells(self, pane: str) -> int:
@@ -310,6 +321,7 @@ class CpusScreen(DashboardScreen):
         if self._stack == "backtrace":
             self._ask_for(self._detail.cpu)
             return
+        self._views["backtrace"].followers = ()
         self.ask(
             self._query(str(self._detail.cpu), "backtrace"),
             self._show_stack,

@@ -1,0 +1,213 @@
+"""CPUs of the bundled dump: a panic, an idle one, a real-time task and two that share a CPU."""
+
+import contextlib
+import io
+import time
+
+import pytest
+from drgn import FaultError
+from drgn.helpers.linux.sched import cpu_rq
+
+from kscope.dialect.cpus import equivalent, text
+from kscope.kernel.registers import registers_from
+from kscope.model.cpus import Cpu, Cpus, CpusQuery, rflags_names, state_of
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer, finish
+from kscope.target.opening import open_target
+from kscope.target.target import Target
+
+
+@pytest.fixture(scope="module")
+def found(demo_target: Target) -> Cpus:
+    return answer(demo_target, CpusQuery(backtrace=True, runqueue=True, timers=True, watchdog=True))
+
+
+@pytest.fixture(scope="module")
+def grid(demo_target: Target) -> Cpus:
+    return answer(demo_target, CpusQuery())
+
+
+def running(found: Cpus, comm: str) -> Cpu:
+    return next(cpu for cpu in found.cpus if cpu.current and cpu.current.comm == comm)
+
+
+def test_the_panic_cpu_ran_the_hung_task_detector(found: Cpus) -> None:
+    cpu = running(found, "khungtaskd")
+    assert cpu.panicked
+    assert found.panic_cpu == cpu.cpu
+    assert state_of(cpu) == "P"
+
+
+def test_how_interrupts_were_on_the_panic_cpu_cannot_be_known(found: Cpus) -> None:
+    # panic() itself switches them off, and nothing interrupted the kernel thread before.
+    cpu = running(found, "khungtaskd")
+    assert cpu.segments[0].rflags is not None
+    assert cpu.segments[0].irqs_enabled is False
+    assert cpu.irqs_enabled is None
+
+
+def test_interrupts_are_read_from_what_the_nmi_interrupted(found: Cpus) -> None:
+    cpu = running(found, "rtpoll")
+    assert [(segment.kind, segment.stopped) for segment in cpu.segments] == [
+        ("nmi", True),
+        ("user", False),
+    ]
+    assert cpu.irqs_enabled is True
+
+
+def test_a_real_time_task_is_on_the_real_time_queue_while_it_runs(found: Cpus) -> None:
+    cpu = running(found, "rtpoll")
+    assert state_of(cpu) == "R"
+    assert [(task.comm, task.current) for task in cpu.rt] == [("rtpoll", True)]
+
+
+def test_who_waits_behind_a_real_time_task_says_how_long(found: Cpus) -> None:
+    waiting = {task.comm: task.waiting_ns for task in running(found, "rtpoll").fair}
+    assert waiting["collector"] is not None
+    assert waiting["collector"] > 0
+
+
+def test_lag_is_measured_from_the_most_advanced_clock(grid: Cpus) -> None:
+    clocks = [cpu.clock_ns for cpu in grid.cpus if cpu.clock_ns is not None]
+    assert [cpu.lag_ns for cpu in grid.cpus] == [max(clocks) - clock for clock in clocks]
+
+
+def test_lag_does_not_depend_on_which_cpus_are_asked_for(demo_target: Target, grid: Cpus) -> None:
+    (alone,) = answer(demo_target, CpusQuery(cpu="1")).cpus
+    assert alone.lag_ns == grid.cpus[1].lag_ns
+
+
+def test_details_are_only_given_when_asked_for(grid: Cpus) -> None:
+    assert all(
+        not cpu.backtrace and cpu.queues is None and cpu.timers is None and cpu.health is None
+        for cpu in grid.cpus
+    )
+
+
+def test_registers_name_what_they_point_at(found: Cpus) -> None:
+    registers = running(found, "khungtaskd").segments[0].registers
+    targets = {register.name: register.target for register in registers}
+    assert targets["rip"].startswith("__crash_kexec+")
+
+
+def test_every_cpu_saved_its_own_registers(grid: Cpus) -> None:
+    assert {(cpu.registers, cpu.registers_note) for cpu in grid.cpus} == {("crash note", "")}
+
+
+def test_a_note_behind_a_missing_one_is_misnumbered(demo_target: Target) -> None:
+    source, note = registers_from(demo_target, 2, online=[0, 1, 2, 3], saved=[0, 2, 3])
+    assert source == "crash note"
+    assert "note 1 is this CPU's" in note
+
+
+def test_an_online_cpu_without_a_note_did_not_answer_the_nmi(demo_target: Target) -> None:
+    source, note = registers_from(demo_target, 1, online=[0, 1, 2, 3], saved=[0, 2, 3])
+    assert source == "none"
+    assert "did not answer" in note
+
+
+@pytest.mark.parametrize(
+    ("rflags", "names"),
+    [(0x46, ("PF", "ZF")), (0x246, ("PF", "ZF", "IF")), (0x10082, ("SF", "RF"))],
+)
+def test_rflags_are_decoded(rflags: int, names: tuple[str, ...]) -> None:
+    assert rflags_names(rflags) == names
+
+
+def test_nothing_of_the_bundled_dump_is_unreadable(found: Cpus) -> None:
+    assert [found.unreadable, *(cpu.unreadable for cpu in found.cpus)] == [()] * 5
+
+
+# Pages that are not in the dump.
+
+
+@pytest.fixture
+def without_a_runqueue(demo: object) -> Target:
+    """The bundled dump without the pages of CPU 2's runqueue."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    program = target.program
+    rq = cpu_rq(program, 2)
+    size = program.type("struct rq").size
+    assert size is not None
+
+    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
+        raise FaultError("Excluded page", address)
+
+    program.add_memory_segment(rq.value_(), size, excluded, False)
+    return target
+
+
+def test_a_cpu_whose_runqueue_was_excluded_says_so_and_is_not_idle(
+    without_a_runqueue: Target,
+) -> None:
+    cpu = answer(without_a_runqueue, CpusQuery()).cpus[2]
+    assert (cpu.current, cpu.nr_running, cpu.clock_ns, cpu.lag_ns) == (None,) * 4
+    assert state_of(cpu) == "?"
+    assert {missing.what for missing in cpu.unreadable} >= {"clock", "nr_running", "current task"}
+    assert all("excluded" in missing.why for missing in cpu.unreadable)
+
+
+def test_an_excluded_runqueue_leaves_the_other_cpus_as_they_are(
+    without_a_runqueue: Target, grid: Cpus
+) -> None:
+    cpus = answer(without_a_runqueue, CpusQuery()).cpus
+    for number in (0, 1, 3):
+        ours, whole = cpus[number], grid.cpus[number]
+        assert ours.current is not None
+        assert whole.current is not None
+        assert ours.current.task == whole.current.task
+        assert ours.irqs_enabled == whole.irqs_enabled
+
+
+def test_everything_about_an_unreadable_cpu_can_be_printed(without_a_runqueue: Target) -> None:
+    query = CpusQuery(backtrace=True, raw=True, runqueue=True, timers=True, watchdog=True)
+    printed = text(query, answer(without_a_runqueue, query))
+    assert "CPU 2 clock: the page of" in printed
+
+
+# Dialect.
+
+
+@pytest.mark.parametrize(
+    ("query", "command"),
+    [
+        (CpusQuery(), "runq -T"),
+        (CpusQuery(backtrace=True), "bt -a"),
+        (CpusQuery(cpu="0,2-3", backtrace=True), "bt -c 0,2-3"),
+        (CpusQuery(cpu="2", full=True), "bt -f -c 2"),
+        (CpusQuery(cpu="2", raw=True), "bt -r -c 2"),
+        (CpusQuery(cpu="2", runqueue=True), "runq -c 2"),
+        (CpusQuery(cpu="2", timers=True), "timer -C 2"),
+        (CpusQuery(cpu="2", watchdog=True), "p watchdog_touch_ts:2"),
+    ],
+)
+def test_the_crash_command_for_what_is_shown(query: CpusQuery, command: str) -> None:
+    assert equivalent(query).crash == command
+
+
+@pytest.mark.parametrize("cpu", ["", "0,2-3"])
+@pytest.mark.parametrize(
+    "part", ["busy", "backtrace", "full", "raw", "runqueue", "timers", "watchdog"]
+)
+def test_the_drgn_code_runs_as_it_is(demo_target: Target, part: str, cpu: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = equivalent(CpusQuery(cpu=cpu, **{part: True})).drgn
+        exec(code, {"prog": demo_target.program})
+    assert printed.getvalue()
+
+
+def test_the_table_has_a_line_for_each_cpu(grid: Cpus) -> None:
+    _, *lines = text(CpusQuery(), grid).splitlines()
+    assert [int(line.split()[0]) for line in lines] == [0, 1, 2, 3]
+    assert "P panic" in lines[grid.panic_cpu or 0]
+
+
+# Speed.
+
+
+def test_the_grid_is_answered_in_a_third_of_a_second(demo: object) -> None:
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    start = time.process_time()
+    answer(target, CpusQuery())
+    assert time.process_time() - start < 0.3
