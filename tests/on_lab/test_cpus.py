@@ -1,0 +1,476 @@
+"""CPUs equal crash, drgn and what the lab set up, with the dump's own types and with DWARF."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from drgn import Object
+from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.sched import cpu_curr, cpu_rq
+from drgn.helpers.linux.stack import kernel_stack_trace
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
+from drgn.helpers.linux.timer import hrtimer_clock_base_for_each, timer_base_for_each
+
+from kscope.dialect import cpus as dialect
+from kscope.model.base import QueryError
+from kscope.model.cpus import Cpu, Cpus, CpusQuery, state_of
+from kscope.session.answering import answer
+from tests.lab.catalogue import find
+from tests.lab.oracle import crash
+from tests.on_lab.opening import PANICS, SERIES, open_lab
+
+pytestmark = pytest.mark.lab
+
+KDUMPS = ("demo", "sysrq", "null-deref", "soft-lockup", "offline-cpu")
+"""Dumps that crash opens with either kernel."""
+TYPES = ("btf", "dwarf")
+EVERYTHING = CpusQuery(
+    backtrace=True, full=True, raw=True, runqueue=True, timers=True, watchdog=True
+)
+
+
+@lru_cache(maxsize=4)
+def read(name: str, series: str, types: str = "btf") -> Cpus:
+    return answer(open_lab(name, series, types), EVERYTHING)
+
+
+_COMMANDS = ("bt", "bt -a", "bt -a -f", "runq", "runq -T", "runq -g", "timer", "timer -r")
+
+
+@lru_cache
+def _crash(name: str, series: str) -> dict[str, str]:
+    # crash needs several seconds to start: it is asked for everything at once.
+    return dict(zip(_COMMANDS, crash(find(name, series), _COMMANDS), strict=True))
+
+
+def crash_says(name: str, series: str, command: str) -> str:
+    return _crash(name, series)[command]
+
+
+def words(text: str) -> list[str]:
+    """Lines without indentation, each blank one."""
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def named(name: str, series: str, comm: str) -> Cpu:
+    return next(cpu for cpu in read(name, series).cpus if cpu.current and cpu.current.comm == comm)
+
+
+# Runqueues.
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", KDUMPS)
+def test_runq_equals_crash(name: str, series: str, types: str) -> None:
+    found = [dialect.runqueue(cpu) for cpu in read(name, series, types).cpus]
+    # crash does not look for a queued stop task.
+    ours = re.sub(r"\n  STOP TASK:\n.*", "", "\n\n".join(found))
+    assert words(ours) == words(crash_says(name, series, "runq"))
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", KDUMPS)
+def test_lag_equals_crash(name: str, series: str) -> None:
+    ours = dialect.lag(read(name, series).cpus)
+    assert words(ours) == words(crash_says(name, series, "runq -T"))
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", KDUMPS)
+def test_task_groups_equal_crash(name: str, series: str) -> None:
+    ours = "\n\n".join(dialect.groups(cpu) for cpu in read(name, series).cpus)
+    assert words(ours) == words(crash_says(name, series, "runq -g"))
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_tasks_that_share_a_cpu_are_on_its_queue(series: str) -> None:
+    cpu = read("demo", series).cpus[3]
+    assert cpu.current is not None
+    sharing = {cpu.current.comm, *(task.comm for task in cpu.fair)}
+    assert {"compressd", "checksumd"} <= sharing
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_real_time_task_is_on_its_queue_while_it_runs(series: str) -> None:
+    cpu = named("demo", series, "rtpoll")
+    assert [(task.comm, task.prio, task.current) for task in cpu.rt] == [("rtpoll", 69, True)]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_task_kept_from_the_cpu_waits_as_long_as_drgns_numbers_say(series: str) -> None:
+    program = open_lab("demo", series).program
+    newest = max(cpu_rq(program, cpu).clock.value_() for cpu in range(4))
+    (task,) = (task for task in named("demo", series, "rtpoll").fair if task.comm == "collector")
+    assert task.task is not None
+    queued = Object(program, "struct task_struct *", task.task).sched_info.last_queued
+    assert task.waiting_ns == newest - queued.value_()
+
+
+def test_eevdf_has_a_deadline_and_cfs_has_not() -> None:
+    assert [task.deadline_ns for task in read("demo", "6.1").cpus[3].fair] == [None]
+    (task,) = read("demo", "6.12").cpus[3].fair
+    assert task.deadline_ns is not None
+    assert task.slice_ns is not None
+
+
+def test_real_time_bandwidth_is_left_out_by_kernels_without_it() -> None:
+    old, new = read("demo", "6.1").cpus[0].queues, read("demo", "6.12").cpus[0].queues
+    assert old is not None
+    assert new is not None
+    assert (old.rt_throttled, old.rt_runtime_ns) == (False, 950_000_000)
+    assert (new.rt_throttled, new.rt_runtime_ns) == (None, None)
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_stop_task_waits_where_nothing_else_can_be_scheduled(series: str) -> None:
+    queues = named("soft-lockup", series, "spinner").queues
+    assert queues is not None
+    assert queues.stop is not None
+    assert queues.stop.comm == "migration/1"
+
+
+# Backtraces.
+
+_FRAME = re.compile(r"#\d+ \[(\w+)\] (\S+) at (\w+)")
+_NOT_IN_THE_NOTE = {"machine_kexec", "__crash_kexec"}
+"""crash finds by looking through the stack what was called after the registers were saved."""
+
+
+def frames(text: str) -> list[tuple[str, str, str]]:
+    """Stack address, function and address of each frame."""
+    return [
+        (match[1], match[2], match[3])
+        for match in map(_FRAME.match, words(text))
+        if match and match[2] not in _NOT_IN_THE_NOTE
+    ]
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["demo", "sysrq", "null-deref"])
+def test_backtraces_equal_crash(name: str, series: str, types: str) -> None:
+    expected = frames(crash_says(name, series, "bt -a"))
+    found = frames("\n\n".join(dialect.backtrace(cpu) for cpu in read(name, series, types).cpus))
+    if types == "dwarf":
+        # With an ELF symbol table, the entry code's inner labels have no names of their own.
+        found = [(sp, "", pc) for sp, _, pc in found]
+        expected = [(sp, "", pc) for sp, _, pc in expected]
+    assert found == expected
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["demo", "soft-lockup", "hard-lockup", "deadlock"])
+def test_backtraces_equal_drgn(name: str, series: str, types: str) -> None:
+    program = open_lab(name, series, types).program
+    for cpu in read(name, series, types).cpus:
+        trace = kernel_stack_trace(cpu_curr(program, cpu.cpu))
+        ours = [(f.address, f.sp) for f in cpu.backtrace if f.interrupted or not _handler(cpu, f)]
+        assert ours == [(frame.pc, frame.sp) for frame in trace]
+
+
+def _handler(cpu: Cpu, frame: Any) -> bool:
+    """Whether it is of a handler, which the registers that drgn begins with leave out."""
+    segment = cpu.segments[frame.segment]
+    return segment.stopped and segment.rflags is None
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_nmi_that_stopped_a_cpu_is_a_segment_of_its_own(series: str) -> None:
+    (idle, *_) = (cpu for cpu in read("sysrq", series).cpus if cpu.idle)
+    kinds = [(segment.kind, segment.stopped) for segment in idle.segments]
+    assert kinds == [("nmi", True), ("task", False)]
+    assert idle.backtrace[0].function == "crash_nmi_callback"
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_registers_are_those_of_crash(series: str) -> None:
+    printed = words(crash_says("sysrq", series, "bt -a"))
+    for cpu in read("sysrq", series).cpus:
+        for line in words(dialect.backtrace(cpu)):
+            if re.match(r"R[A-Z0-9]+: ", line):
+                assert line in printed
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_frame_holds_the_words_that_crash_shows(series: str) -> None:
+    printed = words(crash_says("sysrq", series, "bt -a -f"))
+    idle = next(cpu for cpu in read("sysrq", series).cpus if cpu.idle)
+    frame = next(frame for frame in idle.backtrace if frame.function == "cpu_startup_entry")
+    assert frame.sp is not None
+    assert f"{frame.sp:016x}: {' '.join(map(str, frame.words[:2]))}" in printed
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_raw_stack_is_what_is_in_memory(series: str) -> None:
+    program = open_lab("sysrq", series).program
+    for cpu in read("sysrq", series).cpus:
+        start = cpu_curr(program, cpu.cpu).stack.value_()
+        data = program.read(start, program["THREAD_SIZE"].value_())
+        assert b"".join(int(w.value).to_bytes(8, "little") for w in cpu.raw_stack) == data
+
+
+# Interrupts, lockups.
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_interrupts_are_off_on_the_cpu_that_spins_without_them_only(series: str) -> None:
+    (stuck,) = (
+        s for s in find("hard-lockup", series).manifest["spinning"] if not s["irqs_enabled"]
+    )
+    cpus = read("hard-lockup", series).cpus
+    assert [cpu.cpu for cpu in cpus if cpu.irqs_enabled is False] == [stuck["cpu"]]
+    assert [cpu.cpu for cpu in cpus if state_of(cpu) == "X"] == [stuck["cpu"]]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_cpu_with_interrupts_off_has_had_no_tick(series: str) -> None:
+    cpus = read("hard-lockup", series).cpus
+    assert [cpu.cpu for cpu in cpus if (cpu.tick_ago_ns or 0) > 10**9] == [2]
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["soft-lockup", "hard-lockup"])
+def test_a_cpu_that_spins_for_a_lock_says_for_which(name: str, series: str, types: str) -> None:
+    manifest = find(name, series).manifest
+    (waiter,) = (s for s in manifest["spinning"] if s["waits_for"])
+    (lock,) = (lock for lock in manifest["locks"] if lock["name"] == waiter["waits_for"])
+    (cpu,) = (cpu for cpu in read(name, series, types).cpus if cpu.spinning is not None)
+    assert cpu.spinning is not None
+    assert cpu.cpu == waiter["cpu"]
+    assert cpu.spinning.what == "a spinlock"
+    assert cpu.spinning.name == waiter["waits_for"]
+    assert cpu.spinning.lock == int(lock["address"], 16)
+    assert cpu.spinning.caller == "storlab_take_spinlock"
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_soft_lockup_is_on_the_cpu_that_spins_and_took_interrupts(series: str) -> None:
+    dump = find("soft-lockup", series)
+    (spinner,) = (s for s in dump.manifest["spinning"] if not s["waits_for"])
+    cpu = named("soft-lockup", series, "spinner")
+    assert cpu.cpu == spinner["cpu"]
+    assert cpu.panicked
+    assert cpu.irqs_enabled is True
+    assert cpu.lockup is not None
+    assert cpu.lockup.kind == "soft"
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_lockup_has_lasted_as_long_as_the_kernel_said(series: str) -> None:
+    said = re.search(
+        r"soft lockup - CPU#1 stuck for (\d+)s", find("soft-lockup", series).log.read_text()
+    )
+    assert said is not None
+    lockup = named("soft-lockup", series, "spinner").lockup
+    assert lockup is not None
+    # The kernel counts in units of 2^30 ns and prints them as seconds; the clock went on.
+    assert 0 <= lockup.seconds - int(said[1]) <= 1
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", [*PANICS, "deadlock", "cpus64"])
+def test_only_the_lockups_that_were_made_are_found(name: str, series: str) -> None:
+    locked = {cpu.cpu for cpu in read(name, series).cpus if cpu.lockup is not None}
+    # The CPU that spins for the lock may have been found out, too.
+    assert locked <= ({1, 2} if name == "soft-lockup" else set())
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_panic_called_from_a_system_call_says_nothing_about_interrupts(series: str) -> None:
+    cpu = named("sysrq", series, "crasher")
+    assert cpu.panicked
+    assert cpu.irqs_enabled is None
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["bug", "null-deref", "general-protection"])
+def test_a_crash_by_an_exception_shows_how_interrupts_were_before_it(
+    name: str, series: str
+) -> None:
+    cpu = named(name, series, "crasher")
+    assert [segment.stopped for segment in cpu.segments][:2] == [True, False]
+    assert cpu.irqs_enabled is True
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_panic_cpu_is_that_of_crash(series: str) -> None:
+    cpu = next(cpu for cpu in read("sysrq", series).cpus if cpu.panicked)
+    assert f"CPU: {cpu.cpu} " in crash_says("sysrq", series, "bt")
+
+
+# RCU, work, IPIs.
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_grace_period_is_held_up_by_the_cpu_that_the_kernel_named(series: str) -> None:
+    log = find("rcu-stall", series).log.read_text()
+    named_by_kernel = re.search(r"rcu:\s+(\d+)-", log)
+    sequence = re.search(r"jiffies g=(-?\d+)", log)
+    assert named_by_kernel is not None
+    assert sequence is not None
+    cpus = read("rcu-stall", series).cpus
+    holding = [cpu for cpu in cpus if cpu.health and cpu.health.rcu.holds_up]
+    assert [cpu.cpu for cpu in holding] == [int(named_by_kernel[1])]
+    assert holding[0].health is not None
+    assert holding[0].health.rcu.gp_seq == int(sequence[1])
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_stuck_work_item_is_with_its_worker(series: str) -> None:
+    pools = [pool for cpu in read("demo", series).cpus if cpu.health for pool in cpu.health.pools]
+    busy = [worker.function.name for pool in pools for worker in pool.busy]
+    assert "storlab_flush_fn" in busy
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_work_that_a_spinning_cpu_keeps_waiting_is_pending(series: str) -> None:
+    health = named("soft-lockup", series, "spinner").health
+    assert health is not None
+    stalled = [pool for pool in health.pools if pool.pending]
+    assert max(pool.stalled_ns or 0 for pool in stalled) > 5 * 10**9
+    assert not any(pool.stuck for pool in stalled)  # the workqueue watchdog allows 30 s
+
+
+# Timers.
+
+
+def test_the_timer_wheel_equals_crash() -> None:
+    # crash 8.0.6 does not know the third wheel that 6.12 has.
+    ours = sorted(words(dialect.wheels(read("demo", "6.1").cpus)))
+    assert ours == sorted(words(crash_says("demo", "6.1", "timer")))
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_timer_wheels_equal_drgn(series: str) -> None:
+    program = open_lab("demo", series).program
+    jiffies = program["jiffies"].value_()
+    for cpu in read("demo", series).cpus:
+        assert cpu.timers is not None
+        bases = per_cpu(program["timer_bases"], cpu.cpu)
+        assert len(cpu.timers.wheels) == len(bases)
+        for wheel, base in zip(cpu.timers.wheels, bases, strict=True):
+            expected = {
+                (t.value_(), t.expires.value_(), t.expires.value_() - jiffies)
+                for t in timer_base_for_each(base.address_of_())
+            }
+            assert {(t.timer, t.expires, t.tte) for t in wheel.timers} == expected
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_hrtimers_equal_drgn(series: str) -> None:
+    program = open_lab("demo", series).program
+    now = ktime_get_coarse_ns(program).value_()
+    for cpu in read("demo", series).cpus:
+        assert cpu.timers is not None
+        bases = per_cpu(program["hrtimer_bases"], cpu.cpu).clock_base
+        for clock, base in zip(cpu.timers.clocks, bases, strict=True):
+            current = now + base.offset.value_()
+            expected = [
+                (t.value_(), t.node.expires.value_(), t.node.expires.value_() - current)
+                for t in hrtimer_clock_base_for_each(base.address_of_())
+            ]
+            assert [(t.timer, t.expires, t.tte) for t in clock.timers] == expected
+
+
+def test_hrtimers_expire_when_crash_says() -> None:
+    printed = crash_says("demo", "6.1", "timer -r")
+    for cpu in read("demo", "6.1").cpus:
+        assert cpu.timers is not None
+        for timer in (t for clock in cpu.timers.clocks for t in clock.timers):
+            line = next(line for line in printed.splitlines() if str(timer.timer) in line)
+            assert [int(n) for n in line.split()[:2]] == [timer.soft_expires, timer.expires]
+            assert f"<{timer.function.name}>" in line
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_timer_of_delayed_work_names_the_work(series: str) -> None:
+    about = {
+        timer.about
+        for cpu in read("demo", series).cpus
+        if cpu.timers
+        for base in cpu.timers.wheels
+        for timer in base.timers
+        if timer.function.name == "delayed_work_timer_fn"
+    }
+    assert about
+    assert all(re.fullmatch(r"work \w+", name) for name in about)
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_hz_is_that_of_debian(series: str) -> None:
+    timers = read("demo", series).cpus[0].timers
+    assert timers is not None
+    assert timers.hz == 250
+
+
+# Offline CPUs, notes, damage.
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_an_offline_cpu_is_offline_and_has_no_registers(series: str) -> None:
+    cpus = read("offline-cpu", series).cpus
+    (offline,) = (cpu for cpu in cpus if not cpu.online)
+    assert [offline.cpu] == find("offline-cpu", series).manifest["offline_cpus"]
+    assert state_of(offline) == "O"
+    assert (offline.registers, offline.irqs_enabled, offline.backtrace) == ("none", None, ())
+    assert "offline" in offline.registers_note
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_dump_from_outside_has_prstatus_notes_and_no_panic_cpu(series: str) -> None:
+    found = read("deadlock", series)
+    assert {cpu.registers for cpu in found.cpus} == {"PRSTATUS note"}
+    assert found.panic_cpu is None
+    assert all(cpu.irqs_enabled for cpu in found.cpus)
+
+
+def test_sixty_possible_cpus_that_never_came_are_offline() -> None:
+    found = read("cpus64", "6.1")
+    assert (found.possible, found.online) == (64, 4)
+    assert "".join(map(state_of, found.cpus)) == "I" * 4 + "O" * 60
+
+
+def test_nothing_of_a_possible_cpu_is_unreadable_for_it_never_came() -> None:
+    assert [cpu.unreadable for cpu in read("cpus64", "6.1").cpus] == [()] * 64
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", [*PANICS, "demo", "hard-lockup", "deadlock"])
+def test_nothing_of_a_sound_dump_is_unreadable(name: str, series: str, types: str) -> None:
+    found = read(name, series, types)
+    assert found.unreadable == ()
+    assert [cpu.unreadable for cpu in found.cpus] == [()] * len(found.cpus)
+
+
+@pytest.mark.parametrize("name", ["truncated-kdump", "truncated-elf", "damaged-middle"])
+def test_a_damaged_dump_is_answered_as_far_as_it_goes(name: str) -> None:
+    try:
+        found = answer(open_lab(name, "6.1"), EVERYTHING)
+    except QueryError as error:
+        assert error.kind in ("unreadable", "no-types")  # noqa: PT017
+        return
+    assert [cpu.cpu for cpu in found.cpus] == [0, 1, 2, 3]
+
+
+# What is asked for.
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_busy_leaves_out_idle_and_offline_cpus(series: str) -> None:
+    found = answer(open_lab("soft-lockup", series), CpusQuery(busy=True))
+    assert [cpu.cpu for cpu in found.cpus] == [1, 2]
+
+
+def test_cpus_are_chosen_as_crash_takes_them() -> None:
+    found = answer(open_lab("demo", "6.1"), CpusQuery(cpu="0,2-3"))
+    assert [cpu.cpu for cpu in found.cpus] == [0, 2, 3]
+
+
+def test_a_cpu_that_there_is_not_is_refused() -> None:
+    with pytest.raises(QueryError, match="There is no CPU 9"):
+        answer(open_lab("demo", "6.1"), CpusQuery(cpu="9"))
