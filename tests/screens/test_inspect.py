@@ -1,8 +1,10 @@
 """Screen 5, Inspect, on the bundled dump."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
 from kscope.model.list import ListQuery
@@ -12,13 +14,28 @@ from kscope.screens.inspect import InspectScreen
 from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
-from tests.screens.conftest import SIZES, keys
+from tests.screens.conftest import SIZES, keys, settle
 
 
-def opened(text: str) -> tuple[str, ...]:
-    """The keys that open ``text`` on the Inspect screen."""
-    named = {" ": "space", "_": "underscore", ".": "full_stop", ":": "colon", "+": "plus"}
-    return ("5", "o", *(named.get(each, each) for each in text), "enter")
+def opened(text: str, *pressed: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
+    """Open ``text`` on the Inspect screen as a link does, then press keys."""
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await keys("5")(pilot)
+        assert isinstance(pilot.app, KscopeApp)
+        screen(pilot.app)._open_text(text)
+        await settle(pilot)
+        for key in pressed:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return run
+
+
+def typed(text: str) -> tuple[str, ...]:
+    """The keys that type ``text``."""
+    named = {" ": "space", "_": "underscore", ".": "full_stop"}
+    return tuple(named.get(each, each) for each in text)
 
 
 def screen(app: KscopeApp) -> InspectScreen:
@@ -38,24 +55,38 @@ def path(app: KscopeApp) -> str:
 def test_picture_of_an_object(
     snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
 ) -> None:
-    assert snap_compare(dashboard, run_before=keys(*opened("pid 1")), terminal_size=size)
+    assert snap_compare(dashboard, run_before=opened("pid 1"), terminal_size=size)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_picture_of_memory(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
-    assert snap_compare(
-        dashboard, run_before=keys(*opened("storlab_pointers"), "x"), terminal_size=size
-    )
+    assert snap_compare(dashboard, run_before=opened("storlab_pointers", "x"), terminal_size=size)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_picture_of_code(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
-    assert snap_compare(dashboard, run_before=keys(*opened("schedule")), terminal_size=size)
+    assert snap_compare(dashboard, run_before=opened("schedule"), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_a_walk(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(dashboard, run_before=opened("init_task.tasks", "l"), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_what_an_address_is(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    assert snap_compare(dashboard, run_before=opened("pid 1", "i"), terminal_size=size)
+
+
+def test_picture_of_the_address_bar(snap_compare: Any, dashboard: KscopeApp) -> None:
+    assert snap_compare(dashboard, run_before=keys("5", "o", *"mutex"), terminal_size=(80, 24))
 
 
 async def test_enter_follows_a_pointer_and_backspace_comes_back(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1"))(pilot)
+        await opened("pid 1")(pilot)
         screen(dashboard)._move_to_path("real_parent")
         await keys("enter")(pilot)
         assert path(dashboard).startswith("pid 1 › real_parent › *(struct task_struct *)0x")
@@ -68,7 +99,7 @@ async def test_enter_follows_a_pointer_and_backspace_comes_back(dashboard: Kscop
 
 async def test_a_list_is_walked_to_a_table_whose_rows_lead_on(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 2"))(pilot)
+        await opened("pid 2")(pilot)
         screen(dashboard)._move_to_path("children")
         await keys("l")(pilot)
         assert "rcu_gp" in lines(dashboard)[0]
@@ -81,7 +112,7 @@ async def test_a_list_is_walked_to_a_table_whose_rows_lead_on(dashboard: KscopeA
 
 async def test_a_structure_unfolds(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("init_task"))(pilot)
+        await opened("init_task")(pilot)
         before = len(lines(dashboard))
         await keys("g", "right")(pilot)
         assert len(lines(dashboard)) == before + 4
@@ -91,7 +122,7 @@ async def test_what_cannot_be_understood_keeps_the_bar_open_with_a_sentence(
     dashboard: KscopeApp,
 ) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("task stuct"))(pilot)
+        await keys("5", "o", *typed("task stuct"), "enter")(pilot)
         bar = dashboard.query_one(AddressBar)
         assert bar._table.state is not None
         assert "There is no symbol or type" in str(bar._table.state)
@@ -99,7 +130,7 @@ async def test_what_cannot_be_understood_keeps_the_bar_open_with_a_sentence(
 
 async def test_the_equivalent_has_the_address(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1"))(pilot)
+        await opened("pid 1")(pilot)
         query = screen(dashboard).query_in_focus()
         assert isinstance(query, StructQuery)
         equivalent = screen(dashboard).equivalent()
@@ -109,13 +140,13 @@ async def test_the_equivalent_has_the_address(dashboard: KscopeApp) -> None:
 
 async def test_a_loop_in_a_list_is_said(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("list_head storlab_looping_list"), "l")(pilot)
+        await opened("list_head storlab_looping_list", "l")(pilot)
         assert len(lines(dashboard)) == 7
 
 
 async def test_the_columns_of_a_walk_are_chosen(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 2"))(pilot)
+        await opened("pid 2")(pilot)
         screen(dashboard)._move_to_path("children")
         await keys("l", "C", "ctrl+u", *"tgid", "enter")(pilot)
         assert lines(dashboard)[0].split() == [lines(dashboard)[0].split()[0], "3"]
@@ -123,21 +154,21 @@ async def test_the_columns_of_a_walk_are_chosen(dashboard: KscopeApp) -> None:
 
 async def test_a_place_is_kept_with_a_note_and_found_again(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1"), "b", *"mine", "enter")(pilot)
-        await keys(*opened("init_task"), "B", "enter")(pilot)
+        await opened("pid 1", "b", *"mine", "enter")(pilot)
+        await opened("init_task", "B", "enter")(pilot)
         assert any('"init"' in line for line in lines(dashboard))
 
 
 async def test_an_address_can_be_looked_at_as_another_type(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1"), "t", *"thread", "underscore", *"info", "enter")(pilot)
+        await opened("pid 1", "t", *"thread", "underscore", *"info", "enter")(pilot)
         assert "as thread_info" in path(dashboard)
         assert len(lines(dashboard)) == 4
 
 
 async def test_searching_names_who_points_here(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1"), "f")(pilot)
+        await opened("pid 1", "f")(pilot)
         assert any("task_struct.real_parent" in line for line in lines(dashboard))
 
 
@@ -149,7 +180,7 @@ async def test_o_opens_the_bar_from_another_screen(dashboard: KscopeApp) -> None
 
 async def test_a_pointer_that_was_opened_is_followed(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("pid 1.mm"), "enter")(pilot)
+        await opened("pid 1.mm", "enter")(pilot)
         assert any("mmap_base" in line for line in lines(dashboard))
         visit = screen(dashboard)._visit
         assert visit is not None
@@ -158,7 +189,7 @@ async def test_a_pointer_that_was_opened_is_followed(dashboard: KscopeApp) -> No
 
 async def test_memory_goes_on_after_what_is_shown(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await keys(*opened("init_task"), "x")(pilot)
+        await opened("init_task", "x")(pilot)
         start = int(lines(dashboard)[0].split()[0], 16)
         await keys("greater_than_sign")(pilot)
         assert int(lines(dashboard)[0].split()[0], 16) == start + 2048
