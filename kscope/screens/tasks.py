@@ -196,6 +196,14 @@ class TasksScreen(DashboardScreen):
         """The list."""
         self._list.focus(scroll_visible=False)
 
+    @property
+    def _in_detail(self) -> bool:
+        return self.screen.focused is self._text
+
+    def _focus(self, view: LineView) -> None:
+        # At once: a widget's own focus() waits its turn behind keys that are already typed.
+        self.screen.set_focus(view, scroll_visible=False)
+
     # The list.
 
     @property
@@ -448,7 +456,7 @@ class TasksScreen(DashboardScreen):
         """Back to the list."""
         self._cpu_prompt.remark.show(())
         self.remove_class("-asking-cpu")
-        self._list.focus(scroll_visible=False)
+        self._focus(self._list)
 
     # Arrangements, order, columns.
 
@@ -521,7 +529,7 @@ class TasksScreen(DashboardScreen):
         if isinstance(row, GroupRow):
             self._fold(not row.is_open)
         elif row is not None:
-            self._text.focus(scroll_visible=False)
+            self._focus(self._text)
 
     # Marks.
 
@@ -658,7 +666,7 @@ class TasksScreen(DashboardScreen):
         detail = self._detail
         if detail is None:
             return
-        same = self._text.state is None and self._text.has_focus
+        same = self._text.state is None and self._in_detail
         self._text.show_lines(self._detail_lines(detail), keep_place=same,
                               empty=Empty("there is nothing to show"))  # fmt: skip
 
@@ -707,7 +715,7 @@ class TasksScreen(DashboardScreen):
     def query_in_focus(self) -> Query[Any] | None:
         """The list as filtered, or the tab of the task under the cursor."""
         task = self._task_at_cursor
-        if self._text.has_focus and task is not None:
+        if self._in_detail and task is not None:
             return self._detail_query(task)
         changes: dict[str, Any] = {"match": self._bar.filter.source}
         if self._marked:
@@ -725,7 +733,7 @@ class TasksScreen(DashboardScreen):
 
     def text_in_focus(self) -> str:
         """The marked rows where there are marks, else the focused pane."""
-        if not self._marked or not self._list.has_focus:
+        if not self._marked or self.screen.focused is not self._list:
             return super().text_in_focus()
         from kscope.dialect.tasks import line_with_time
 
@@ -779,7 +787,7 @@ class TasksScreen(DashboardScreen):
     def place(self) -> object:
         """The task under the cursor, the tab and the pane."""
         task = self._task_at_cursor
-        return (None if task is None else _link_to(task), self._tab, self._text.has_focus)
+        return (None if task is None else _link_to(task), self._tab, self._in_detail)
 
     def go_to(self, place: object) -> None:
         """Back to a task and tab."""
@@ -790,12 +798,12 @@ class TasksScreen(DashboardScreen):
             if tab != self._tab:
                 self._open_tab(tab)
             if in_detail:
-                self._text.focus(scroll_visible=False)
+                self._focus(self._text)
 
     def go_back_within(self) -> bool:
         """From the details to the list, from a chosen set to all."""
-        if self._text.has_focus:
-            self._list.focus(scroll_visible=False)
+        if self._in_detail:
+            self._focus(self._list)
             return True
         if self._selection.only:
             self._choose(only="")

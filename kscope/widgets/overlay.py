@@ -34,8 +34,11 @@ class Overlay(Pane):
     WANTED: ClassVar[tuple[int, int]] = (76, 30)
     """Cells and rows, if the screen has so many."""
 
+    _focused_before: Widget | None = None
+    """Still ``None`` when it is closed again before it was mounted, by a key pressed twice."""
+
     def on_mount(self) -> None:
-        self._focused_before: Widget | None = self.screen.focused
+        self._focused_before = self.screen.focused
         self.place()
         self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self.place())
 

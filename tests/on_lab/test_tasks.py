@@ -1,0 +1,221 @@
+"""Tasks of the lab's guests against what the guests told, against crash and against drgn."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from drgn import Object
+from drgn.helpers.linux.kthread import task_is_kthread
+from drgn.helpers.linux.mm import task_rss, task_vsize
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.sched import (
+    task_cpu,
+    task_since_last_arrival_ns,
+    task_state_to_char,
+)
+
+from kscope.dialect.tasks import equivalent
+from kscope.kernel.task_table import task_rows
+from kscope.model.tasks import Task, TasksQuery
+from kscope.model.text import printable
+from kscope.session.answering import answer
+from tests.lab.cache import LabError
+from tests.lab.catalogue import find
+from tests.lab.oracle import crash
+from tests.on_lab.opening import CAPTURED, PANICS, SERIES, open_lab
+
+pytestmark = pytest.mark.lab
+
+EVERY = (*PANICS, *CAPTURED, "demo", "offline-cpu")
+
+_PS = re.compile(
+    r"^(?P<mark>[>-]| ) +(?P<pid>\d+) +(?P<ppid>\d+) +(?P<cpu>\d+)  (?P<task>[0-9a-f]{16})  "
+    r"(?P<state>\w\w) +(?P<share>\d+\.\d) +(?P<vsz>\d+) +(?P<rss>\d+)  "
+)
+_PS_M = re.compile(
+    r"^\[(\d+) (\d+):(\d+):(\d+)\.(\d+)\] \[(\w\w)\]  PID: +\d+ +TASK: ([0-9a-f]{16}) "
+)
+_POLICIES = {0: "NORMAL", 1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE"}
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What crash says, by task."""
+
+    ps: dict[int, dict[str, str]]
+    milliseconds: dict[int, int]
+    policies: dict[int, str]
+    leaders: set[int]
+
+
+@pytest.fixture(params=SERIES, scope="module")
+def series(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=EVERY, scope="module")
+def name(request: pytest.FixtureRequest) -> str:
+    dump: str = request.param
+    return dump
+
+
+@pytest.fixture(scope="module")
+def oracle(name: str, series: str) -> Oracle:
+    commands = ["ps", "ps -m", "ps -G", *(f"ps -y {number}" for number in _POLICIES)]
+    try:
+        ps, with_times, groups, *by_policy = crash(find(name, series), commands)
+    except LabError as error:
+        pytest.skip(f"crash does not read it: {str(error).splitlines()[-1]}")
+    milliseconds = {}
+    for line in with_times.splitlines():
+        if match := _PS_M.match(line):
+            days, hours, minutes, seconds, rest = map(int, match.groups()[:5])
+            total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+            milliseconds[int(match[7], 16)] = total * 1000 + rest
+    policies = {
+        task: policy
+        for policy, text in zip(_POLICIES.values(), by_policy, strict=True)
+        for task, _ in _lines(text)
+    }
+    return Oracle(dict(_lines(ps)), milliseconds, policies, {task for task, _ in _lines(groups)})
+
+
+def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for line in text.splitlines():
+        if match := _PS.match(line):
+            yield int(match["task"], 16), match.groupdict()
+
+
+@pytest.mark.parametrize("types", ["btf", "dwarf"])
+def test_what_ps_shows_is_what_crash_shows(
+    name: str, series: str, types: str, oracle: Oracle
+) -> None:
+    rows = {int(task.task): task for task in task_rows(open_lab(name, series, types))}
+    assert rows.keys() == oracle.ps.keys()
+    for address, said in oracle.ps.items():
+        task = rows[address]
+        assert (
+            task.pid, task.ppid, task.cpu, task.state, _kilobytes(task.vsize_bytes),
+            _kilobytes(task.rss_bytes), task.active,
+        ) == (
+            int(said["pid"]), int(said["ppid"]), int(said["cpu"]), said["state"],
+            int(said["vsz"]), int(said["rss"]), said["mark"] != " ",
+        )  # fmt: skip
+
+
+def _kilobytes(value: int | None) -> int | None:
+    return None if value is None else value // 1024
+
+
+def test_times_policies_and_leaders_are_crashs(name: str, series: str, oracle: Oracle) -> None:
+    for task in task_rows(open_lab(name, series)):
+        assert task.since_last_arrival_ns is not None
+        assert task.since_last_arrival_ns // 1_000_000 == oracle.milliseconds[task.task]
+        assert task.policy == oracle.policies[task.task]
+        assert task.leader == (task.task in oracle.leaders)
+
+
+_CHARACTERS = {
+    "RU": "R", "IN": "S", "UN": "D", "ST": "T", "TR": "t", "ZO": "Z", "DE": "X", "ID": "I",
+    "PA": "P",
+}  # fmt: skip
+
+
+def test_what_ps_shows_is_what_drgns_helpers_say(name: str, series: str) -> None:
+    program = open_lab(name, series).program
+    rows = {int(task.task): task for task in task_rows(open_lab(name, series))}
+    for task in for_each_task(program):
+        row = rows[task.value_()]
+        assert row.state is not None
+        assert (
+            _CHARACTERS[row.state], row.cpu, row.since_last_arrival_ns, row.vsize_bytes,
+            row.kthread, row.rss_bytes,
+        ) == (
+            task_state_to_char(task), task_cpu(task), _since(task), task_vsize(task),
+            task_is_kthread(task), task_rss(task).total * program["PAGE_SIZE"].value_(),
+        )  # fmt: skip
+
+
+def _since(task: Object) -> int:
+    return max(0, task_since_last_arrival_ns(task))
+
+
+@pytest.mark.parametrize("types", ["btf", "dwarf"])
+@pytest.mark.parametrize("name", ["deadlock", "demo"])
+def test_every_task_the_guest_told_of_is_there_as_it_told(
+    name: str, series: str, types: str
+) -> None:
+    rows = {task.pid: task for task in task_rows(open_lab(name, series, types))}
+    for told in find(name, series).manifest["tasks"]:
+        task = rows[told["pid"]]
+        assert task.comm == printable(bytes.fromhex(told["comm_hex"]))
+        assert (task.ppid, task.policy, task.kthread) == (
+            told["ppid"], told["policy"], told["kthread"],
+        )  # fmt: skip
+        if told["state"] is not None:
+            assert task.state == told["state"]
+        if told["policy"] in ("FIFO", "RR"):
+            assert task.rt_priority == told["rt_priority"]
+
+
+def test_blocked_tasks_are_exactly_those_the_guest_told_of(series: str) -> None:
+    blocked = find("deadlock", series).manifest["blocked"]
+    answered = answer(open_lab("deadlock", series), TasksQuery(state="UN"))
+    assert sorted(task.pid or 0 for task in answered.tasks) == sorted(blocked)
+
+
+def test_hostile_names_reach_nobody_as_they_are(series: str) -> None:
+    names = [task.comm or "" for task in task_rows(open_lab("deadlock", series))]
+    assert all(comm.isprintable() for comm in names)
+    assert {"\\x1b[31mred", "[red]", "two\\x0alines", "bad\\xff\\xfeutf8"} <= set(names)
+
+
+def test_idle_tasks_of_a_cpu_that_is_offline_are_there(series: str) -> None:
+    rows = task_rows(open_lab("offline-cpu", series))
+    assert [task.comm for task in rows if task.idle] == [f"swapper/{cpu}" for cpu in range(4)]
+
+
+@pytest.mark.parametrize("name", ["truncated-elf", "truncated-kdump"])
+def test_a_truncated_dump_invents_no_task(name: str) -> None:
+    answered = answer(open_lab(name, "6.1", "dwarf"), TasksQuery())
+    told = {task["pid"] for task in find("sysrq").manifest["tasks"]}
+    assert answered.unreadable or told <= {task.pid for task in answered.tasks}
+    assert all(task.pid is not None or task.unreadable for task in answered.tasks)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        TasksQuery(), TasksQuery(state="UN", sort="time"), TasksQuery(policy="FIFO,RR"),
+        TasksQuery(kthreads=True, sort="rss"), TasksQuery(leaders=True, user=True),
+        TasksQuery(cpu="0,2", longer_than="1s"), TasksQuery(match="log|back"),
+        TasksQuery(only="1,2", sort="vsz", reverse=True), TasksQuery(match="!kworker"),
+    ],
+    ids=lambda query: "-".join(f"{n}" for n in query.__struct_fields__ if getattr(query, n)),
+)  # fmt: skip
+def test_the_drgn_equivalent_prints_the_tasks_that_are_shown(
+    series: str, query: TasksQuery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = open_lab("deadlock", series)
+    import drgn
+
+    drgn.set_default_prog(target.program)
+    exec(compile(equivalent(query).drgn, "drgn", "exec"), {"prog": target.program})
+    printed = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
+    shown: list[Task] = list(answer(target, query).tasks)
+    assert sorted(printed) == sorted(task.pid or 0 for task in shown)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [TasksQuery(state="UN"), TasksQuery(policy="FIFO"), TasksQuery(user=True, leaders=True)],
+    ids=["state", "policy", "leaders"],
+)
+def test_the_crash_equivalent_prints_the_tasks_that_are_shown(
+    series: str, query: TasksQuery
+) -> None:
+    (output,) = crash(find("demo", series), [equivalent(query).crash])
+    shown = answer(open_lab("demo", series), query).tasks
+    assert [task for task, _ in _lines(output)] == [int(task.task) for task in shown]
