@@ -117,13 +117,13 @@ def measure(file: BinaryIO, kdump: Kdump, file_size: int) -> Extent:
     makedumpfile writes page contents in the order of their descriptors, so the last descriptors
     tell where the file must end. (Excluded zero pages all share one offset near the front.)
     """
+    table = kdump.bitmap_offset + kdump.bitmap_bytes
+    if table > file_size:
+        return Extent(None, "")
     second = kdump.bitmap_offset + kdump.bitmap_bytes // 2
     file.seek(second)
     bitmap = file.read(kdump.bitmap_bytes // 2)
-    if len(bitmap) < kdump.bitmap_bytes // 2:
-        return Extent(None, "")
     pages = int.from_bytes(bitmap, "little").bit_count()
-    table = kdump.bitmap_offset + kdump.bitmap_bytes
     table_end = table + pages * _PAGE_DESCRIPTOR.size
     if table_end > file_size:
         return Extent(None, "")

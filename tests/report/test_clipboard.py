@@ -203,7 +203,9 @@ def test_gnu_screen_hands_a_long_text_to_the_terminal_whole(tmp_path: Path) -> N
         "    sys.stdout.write(sequence)\n"
         "    sys.stdout.flush()\n"
         f"copied = copy(text, write, yank_file=pathlib.Path({str(tmp_path / 'yank')!r}))\n"
-        f"pathlib.Path({str(tmp_path / 'routes')!r}).write_text(repr(copied.routes))\n"
+        f"routes = pathlib.Path({str(tmp_path / 'routes.new')!r})\n"
+        "routes.write_text(repr(copied.routes))\n"
+        "routes.rename(routes.with_suffix(''))\n"
         "time.sleep(30)\n"
     )
     sockets = tmp_path / "screens"
@@ -221,7 +223,8 @@ def test_gnu_screen_hands_a_long_text_to_the_terminal_whole(tmp_path: Path) -> N
     )
     try:
         assert terminal.clipboard() == text.encode()
-        assert (tmp_path / "routes").read_text() == "('OSC 52 through GNU screen',)"
+        wait_for((tmp_path / "routes").exists)
+    assert (tmp_path / "routes").read_text() == "('OSC 52 through GNU screen',)"
     finally:
         subprocess.run(
             ["screen", "-S", "copying", "-X", "quit"],

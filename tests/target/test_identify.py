@@ -127,6 +127,16 @@ def test_memory_of_a_machine_that_drgn_cannot_read_is_refused(tmp_path: Path) ->
     assert "memory of i386" in refusal(path).sentence
 
 
+def test_a_header_that_claims_a_bitmap_larger_than_the_file_is_only_incomplete(
+    demo: Path, tmp_path: Path
+) -> None:
+    head = bytearray(_head(demo))
+    struct.pack_into("<I", head, 8 + 4 + 390 + 6 + 16 + 4 + 4 + 4, 0x7FFFFFFF)  # bitmap_blocks
+    path = tmp_path / "vmcore"
+    path.write_bytes(head)
+    assert identify(str(path)).identity.missing_bytes is None
+
+
 @settings(max_examples=150, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 9000), st.binary(min_size=1, max_size=8))))
 def test_no_damage_to_the_headers_is_more_than_a_sentence(
