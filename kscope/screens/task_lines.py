@@ -57,7 +57,13 @@ def stack_lines(stack: TaskStack, row: Task, locks: Locks | None, cells: int) ->
             name = word.symbol.partition(" [")[0]
             symbol, _, offset = name.partition("+")
             target = SymbolLink(symbol, int(offset, 16) if offset else 0)
-            lines.append(line((f"{word.address}  ", "dim"), Span(word.symbol, "", target)))
+            lines.append(
+                line(
+                    Span(str(word.address), "dim", AddressLink(word.address)),
+                    "  ",
+                    Span(word.symbol, "", target),
+                )
+            )
     return lines
 
 
@@ -122,7 +128,8 @@ def _variable_lines(found: FrameVariables) -> Iterator[Line]:
 
 def _word_lines(words: FrameWords) -> Iterator[Line]:
     for start in range(0, len(words.words), 2):
-        spans: list[Span] = [Span("     "), Span(f"{words.address + 8 * start:016x}  ", "dim")]
+        at = Address(words.address + 8 * start)
+        spans: list[Span] = [Span("     "), Span(f"{at}", "dim", AddressLink(at)), Span("  ")]
         for word in words.words[start : start + 2]:
             spans += [*_address(word), Span(" ")]
         yield spans
