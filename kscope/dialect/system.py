@@ -22,7 +22,7 @@ print("load average", loadavg(prog))
 print("tasks", sum(1 for _ in for_each_task(prog, idle=True)))
 for field in ("nodename", "release", "version", "machine"):
     print(field, name.member_(field).string_().decode())
-print("memory", totalram_pages(prog).value_() * prog["PAGE_SIZE"].value_())
+print("memory", totalram_pages(prog) * prog["PAGE_SIZE"].value_())
 print("tainted", tainted(prog))
 print("panic", panic_message(prog))
 task = panic_task(prog)
