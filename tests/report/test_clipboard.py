@@ -224,7 +224,7 @@ def test_gnu_screen_hands_a_long_text_to_the_terminal_whole(tmp_path: Path) -> N
     try:
         assert terminal.clipboard() == text.encode()
         wait_for((tmp_path / "routes").exists)
-    assert (tmp_path / "routes").read_text() == "('OSC 52 through GNU screen',)"
+        assert (tmp_path / "routes").read_text() == "('OSC 52 through GNU screen',)"
     finally:
         subprocess.run(
             ["screen", "-S", "copying", "-X", "quit"],
