@@ -236,6 +236,7 @@ class CpusScreen(DashboardScreen):
         self._views["backtrace"].followers = [self._views[name] for name in _PANES[1:]]
         for name, pane in self._panes.items():
             pane.show_title(f"{name.capitalize()} of CPU {cpu}")
+            pane.show_subtitle("")
         self.ask(
             CpusQuery(cpu=str(cpu), backtrace=True, runqueue=True, timers=True, watchdog=True),
             self._show_detail,
