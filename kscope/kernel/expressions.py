@@ -63,7 +63,7 @@ _TOKEN = re.compile(
 _BARE_ADDRESS = re.compile(r"[0-9a-fA-F]{8,16}")
 _TYPE_KEYWORDS = ("struct", "union", "enum")
 _TASK = re.compile(r"(?:pid|task)\s+[0-9]+(?![0-9a-fA-FxX])")
-_CPUS = re.compile(r"\s*(a|all|\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)?(?![\w])")
+_CPUS = re.compile(r"\s*(a|all|\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*)?(?![\w])")
 
 
 @dataclass(frozen=True)
@@ -605,7 +605,10 @@ class Expressions:
     def _per_cpu(self, reader: _Reader, named: Named, name: str) -> Named:
         reader.take()
         match = _CPUS.match(reader.text, reader.position)
-        assert match is not None
+        if match is None:
+            raise QueryError(
+                f"{name}: names no CPUs.", f"As in {name}:2, {name}:0,2-3 or {name}:a for all."
+            )
         spec = match[1] or ""
         reader.go_to(match.end())
         if not self._is_per_cpu(named):

@@ -18,6 +18,8 @@ import pytest
 _SECONDS = 20.0
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\x1b\][^\x07]*\x07")
 
+pytestmark = pytest.mark.alone
+
 
 class Terminal:
     """A program on a pseudo-terminal of 120x40."""

@@ -24,6 +24,8 @@ from kscope.session.process import WorkerProcess
 
 SLOW_WORKER = (str(Path(__file__).with_name("slow_worker.py")),)
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 async def slow() -> AsyncIterator[Session]:
