@@ -15,7 +15,7 @@ $(TEST)/ready: pyproject.toml requirements/test.txt
 	@$(PYTHON) requirements/make_environment.py $(TEST) requirements/test.txt
 
 test: $(TEST)/ready
-	$(TEST)/bin/pytest -n 2 -m "not lab and not alone"
+	$(TEST)/bin/pytest -n 4 -m "not lab and not alone"
 	$(TEST)/bin/pytest -m "alone and not lab"
 
 check: $(TEST)/ready
@@ -28,8 +28,7 @@ lab: $(TEST)/ready
 	$(TEST)/bin/python -m tests.lab build
 
 test-lab: $(TEST)/ready
-	$(TEST)/bin/pytest -n 2 -m "lab and not alone" tests/on_lab
-	$(TEST)/bin/pytest -m "lab and alone" tests/on_lab || [ $$? -eq 5 ]
+	$(TEST)/bin/pytest -n 3 -m lab tests/on_lab
 
 bench: $(TEST)/ready
 	$(TEST)/bin/python -m benchmarks
