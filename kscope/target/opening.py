@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Ta
     """
     # What drgn would print about debug info it did not find is on the debug-info screen.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
+    # drgn imports its plugins with the first target: all of its commands, a tenth of a second for
+    # what only a crash command line needs and then imports itself. DRGN_PLUGINS still names others.
+    os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
     core = _identify(query)
     yield Part(result=Opened(identity=core.identity))
     if core.identity.format == "log":

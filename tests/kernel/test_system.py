@@ -3,6 +3,7 @@
 import contextlib
 import io
 
+import drgn.commands._crash  # registers the commands  # noqa: F401
 import pytest
 from drgn.commands import run_command
 

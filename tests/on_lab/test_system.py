@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 
+import drgn.commands._crash  # registers the commands  # noqa: F401
 import pytest
 from drgn.commands import run_command
 from drgn.helpers.linux.printk import get_printk_records
