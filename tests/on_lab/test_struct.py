@@ -1,5 +1,6 @@
 """Layouts against crash for every type; values and walks with DWARF, with BTF, on both kernels."""
 
+import os
 import re
 from collections import Counter
 
@@ -50,6 +51,10 @@ def declared_once(target: Target) -> list[str]:
     )
 
 
+_ONE_IN = 40
+"""crash takes a quarter of an hour for all of them; KSCOPE_ALL_TYPES=1 and --timeout=0 do that."""
+
+
 def layout(target: Target, name: str) -> str:
     query = StructQuery(type=name, offsets=True)
     try:
@@ -79,9 +84,9 @@ def declarations(printed: str) -> list[tuple[str, str | None]]:
     return lines
 
 
-def test_the_layout_of_every_type_is_crashs(series: str) -> None:
+def test_the_layout_of_types_is_crashs(series: str) -> None:
     target = open_lab("sysrq", series, "dwarf")
-    names = declared_once(target)
+    names = declared_once(target)[:: 1 if os.environ.get("KSCOPE_ALL_TYPES") else _ONE_IN]
     different = []
     for first in range(0, len(names), _AT_ONCE):
         some = names[first : first + _AT_ONCE]
