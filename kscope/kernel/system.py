@@ -1,6 +1,6 @@
 """The machine: crash's ``sys`` and ``sys -i``, how the kernel was set, the state of the dump."""
 
-from drgn import Program, cast
+from drgn import Program
 from drgn.helpers.linux.cpumask import (
     for_each_online_cpu,
     for_each_possible_cpu,
@@ -8,7 +8,6 @@ from drgn.helpers.linux.cpumask import (
     num_present_cpus,
 )
 from drgn.helpers.linux.mm import totalram_pages
-from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import cpu_curr, get_task_state, idle_task, loadavg, task_cpu
 from drgn.helpers.linux.timekeeping import ktime_get_boottime_seconds, ktime_get_real_seconds
@@ -17,6 +16,7 @@ from drgn.helpers.linux.vmstat import nr_free_pages
 from kscope.kernel.log import log
 from kscope.kernel.panic import panic_message, panic_task
 from kscope.kernel.reading import Readings
+from kscope.kernel.registers import cpus_with_crash_notes, registers_from
 from kscope.kernel.settings import settings
 from kscope.kernel.taints import taints
 from kscope.model.base import Address, QueryError
@@ -27,12 +27,10 @@ from kscope.model.system import (
     Fact,
     Memory,
     PanicTask,
-    Registers,
     System,
     SystemQuery,
 )
 from kscope.model.text import printable
-from kscope.target.elf import NT_PRSTATUS
 from kscope.target.target import Target
 
 
@@ -163,8 +161,10 @@ def _crash_kernel(program: Program) -> CrashKernel:
 def _cpu_states(target: Target) -> tuple[CpuState, ...]:
     program = target.program
     online = set(for_each_online_cpu(program))
+    possible = list(for_each_possible_cpu(program))
+    saved = cpus_with_crash_notes(program, possible)
     states = []
-    for cpu in for_each_possible_cpu(program):
+    for cpu in possible:
         current = cpu_curr(program, cpu)
         states.append(
             CpuState(
@@ -173,25 +173,10 @@ def _cpu_states(target: Target) -> tuple[CpuState, ...]:
                 idle=current == idle_task(program, cpu),
                 pid=current.pid.value_(),
                 comm=printable(current.comm.string_()),
-                registers=_registers(target, cpu),
+                registers=registers_from(target, cpu, sorted(online), saved)[0],
             )
         )
     return tuple(states)
-
-
-def _registers(target: Target, cpu: int) -> Registers:
-    """Where a CPU's registers are: in the note it saved itself, or only in the dump file's notes.
-
-    The dump file's NT_PRSTATUS notes are not numbered: they are CPU 0, 1, … only while no CPU
-    failed to answer. The per-CPU ``crash_notes`` are certain.
-    """
-    program = target.program
-    notes = program["crash_notes"]
-    if notes:
-        note = per_cpu_ptr(cast(program.type("struct elf64_note *"), notes), cpu)
-        if note.n_type.value_() == NT_PRSTATUS and note.n_descsz.value_():
-            return "crash note"
-    return "PRSTATUS note" if target.prstatus_notes else "none"
 
 
 ANSWERS = {SystemQuery: system}

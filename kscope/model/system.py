@@ -1,13 +1,9 @@
 """The machine: what crash's ``sys`` says, how the kernel was set, and the state of the dump."""
 
-from typing import Literal
-
 import msgspec
 
 from kscope.model.base import Address, Query, Result, Unreadable
-
-Registers = Literal["crash note", "PRSTATUS note", "none"]
-"""Where a CPU's registers at the time of the dump are to be had."""
+from kscope.model.cpus import RegistersFrom
 
 
 class PanicTask(msgspec.Struct, frozen=True):
@@ -63,7 +59,7 @@ class CpuState(msgspec.Struct, frozen=True):
     idle: bool
     pid: int | None
     comm: str
-    registers: Registers
+    registers: RegistersFrom
 
 
 class Memory(msgspec.Struct, frozen=True):
