@@ -14,15 +14,15 @@ from drgn.helpers.linux.mm import (
 )
 from drgn.helpers.linux.slab import slab_cache_objects_per_slab, slab_object_info
 
-from kscope.kernel.expressions import Expressions
-from kscope.kernel.fields import of_type
-from kscope.kernel.identify_address import addresses_of
+from kscope.kernel.access.fields import of_type
+from kscope.kernel.access.page_tables import walk
+from kscope.kernel.access.reading import Readings
+from kscope.kernel.access.symbols import symbols_of
+from kscope.kernel.expression.language import Expressions
 from kscope.kernel.memory import start_address
-from kscope.kernel.page_tables import walk
-from kscope.kernel.reading import Readings
-from kscope.kernel.symbols import symbols_of
-from kscope.kernel.type_guesses import guesses, path_at
-from kscope.kernel.types_by_size import holders
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.type_guesses import guesses, path_at
+from kscope.kernel.objects.types_by_size import holders
 from kscope.model.address import (
     AddressQuery,
     AddressState,

@@ -5,10 +5,10 @@ from collections.abc import Generator, Iterator
 
 from drgn import Object
 
-from kscope.kernel.reading import READ_ERRORS, reason
-from kscope.kernel.symbols import symbols_of
-from kscope.kernel.task_table import task_table_in_slices
-from kscope.kernel.unwind import unwind
+from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.access.symbols import symbols_of
+from kscope.kernel.process.task_table import task_table_in_slices
+from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.backtrace import Backtrace, BacktraceQuery, Backtraces, StackWord
 from kscope.model.base import Address, Progress, QueryError
 from kscope.model.tasks import Task

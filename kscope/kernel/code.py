@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from drgn import Architecture, FaultError, PlatformFlags, Program, Symbol
 
+from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.access.symbols import Symbols, symbols_of
 from kscope.kernel.memory import start_address
-from kscope.kernel.reading import READ_ERRORS, reason
-from kscope.kernel.symbols import Symbols, symbols_of
 from kscope.model.base import Address, QueryError
 from kscope.model.code import Code, CodeQuery, FlowKind, Instruction, Source
 from kscope.model.text import printable

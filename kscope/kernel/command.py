@@ -21,7 +21,7 @@ from drgn.commands import (
     parse_shell_command,
 )
 
-from kscope.kernel.reading import READ_ERRORS, reason
+from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.model.base import Address, QueryError
 from kscope.model.command import Command, CommandOutput, CommandQuery, Commands, CommandsQuery
 from kscope.model.text import printable, printable_lines

@@ -10,19 +10,19 @@ from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_rq
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
-from kscope.kernel.cpu_spinning import spinning
-from kscope.kernel.cpu_stacks import Stretch, interrupt_handled, irqs_enabled, stretches
-from kscope.kernel.cpu_tasks import on_cpu
-from kscope.kernel.identify_address import addresses_of
-from kscope.kernel.ipis import current_csd, ipis
-from kscope.kernel.lists import collect
-from kscope.kernel.rcu import rcu
-from kscope.kernel.reading import READ_ERRORS, Readings
-from kscope.kernel.registers import cpus_with_crash_notes, registers_from
-from kscope.kernel.runqueues import Runqueue
-from kscope.kernel.timers import jiffy_ns, timers
-from kscope.kernel.watchdog import lockup, threshold_seconds, tick, watchdog
-from kscope.kernel.work_pools import work_pools
+from kscope.kernel.access.lists import collect
+from kscope.kernel.access.reading import READ_ERRORS, Readings
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.processor.cpu_spinning import spinning
+from kscope.kernel.processor.cpu_stacks import Stretch, interrupt_handled, irqs_enabled, stretches
+from kscope.kernel.processor.cpu_tasks import on_cpu
+from kscope.kernel.processor.ipis import current_csd, ipis
+from kscope.kernel.processor.rcu import rcu
+from kscope.kernel.processor.registers import cpus_with_crash_notes, registers_from
+from kscope.kernel.processor.runqueues import Runqueue
+from kscope.kernel.processor.timers import jiffy_ns, timers
+from kscope.kernel.processor.watchdog import lockup, threshold_seconds, tick, watchdog
+from kscope.kernel.processor.work_pools import work_pools
 from kscope.model.base import Address, Part, Progress, QueryError
 from kscope.model.cpus import (
     INTERRUPT_FLAG,

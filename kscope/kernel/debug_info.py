@@ -2,7 +2,7 @@
 
 import drgn
 
-from kscope.kernel.reading import Readings
+from kscope.kernel.access.reading import Readings
 from kscope.model.debug_info import DebugInfoQuery, DebugInfoReport, ModuleDebugInfo
 from kscope.model.text import printable
 from kscope.target.target import Target

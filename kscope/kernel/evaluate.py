@@ -2,15 +2,15 @@
 
 from drgn import Object, TypeKind
 
-from kscope.kernel import fields
-from kscope.kernel.c_expression import Evaluator
-from kscope.kernel.expressions import Expressions, Named
-from kscope.kernel.fields import Field
-from kscope.kernel.identify_address import addresses_of
-from kscope.kernel.memory_image import MemoryImage
-from kscope.kernel.reading import READ_ERRORS, reason
-from kscope.kernel.symbols import symbols_of
-from kscope.kernel.values import Values
+from kscope.kernel.access import fields
+from kscope.kernel.access.fields import Field
+from kscope.kernel.access.memory_image import MemoryImage
+from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.access.symbols import symbols_of
+from kscope.kernel.expression.c_expression import Evaluator
+from kscope.kernel.expression.language import Expressions, Named
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.values import Values
 from kscope.model.base import Address, QueryError
 from kscope.model.evaluate import EvaluateQuery, Value
 from kscope.model.expressions import PerCpuPlace

@@ -7,12 +7,12 @@ from drgn import FaultError, Type, TypeKind, sizeof
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.percpu import per_cpu_ptr
 
-from kscope.kernel import fields
-from kscope.kernel.expressions import Expressions, Located
-from kscope.kernel.identify_address import addresses_of
-from kscope.kernel.reading import reason
-from kscope.kernel.walkers import BrokenError, Node, Walker
-from kscope.kernel.walks import Entries, Way, entries, walk
+from kscope.kernel.access import fields
+from kscope.kernel.access.reading import reason
+from kscope.kernel.expression.language import Expressions, Located
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.walkers import BrokenError, Node, Walker
+from kscope.kernel.objects.walks import Entries, Way, entries, walk
 from kscope.model.base import Part, QueryError
 from kscope.model.list import ListQuery, Walk, WalkKind
 from kscope.target.target import Target

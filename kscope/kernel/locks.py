@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from drgn import Object, Program, cast
 
-from kscope.kernel.blocked_stack import Stack, sleeping_stack
-from kscope.kernel.layout import Layout
-from kscope.kernel.lock_names import lock_name
-from kscope.kernel.lock_owners import Owner, owner_of
-from kscope.kernel.reading import READ_ERRORS, Readings, reason
-from kscope.kernel.spinning import spinlocks
-from kscope.kernel.task_table import task_table
-from kscope.kernel.wait_categories import caller, category_of
-from kscope.kernel.wait_graph import Edge, WaitGraph
-from kscope.kernel.waits import Queued, Wait, Waits, flushed_work
+from kscope.kernel.access.layout import Layout
+from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.process.task_table import task_table
+from kscope.kernel.unwinding.blocked_stack import Stack, sleeping_stack
+from kscope.kernel.waiting.lock_names import lock_name
+from kscope.kernel.waiting.lock_owners import Owner, owner_of
+from kscope.kernel.waiting.spinning import spinlocks
+from kscope.kernel.waiting.wait_categories import caller, category_of
+from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
+from kscope.kernel.waiting.waits import Queued, Wait, Waits, flushed_work
 from kscope.model.base import Address
 from kscope.model.locks import Blocked, Category, Cycle, Lock, Locks, LocksQuery, Root, Waiter
 from kscope.model.tasks import Task

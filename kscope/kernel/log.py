@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 import drgn
 
-from kscope.kernel.log_reports import find_reports
-from kscope.kernel.reading import READ_ERRORS, Readings, reason
-from kscope.kernel.timekeeping import boot_time_ns
+from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.death.log_reports import find_reports
+from kscope.kernel.machine.timekeeping import boot_time_ns
 from kscope.model.base import QueryError
 from kscope.model.log import FACILITIES, LEVELS, Log, LogQuery, Record
 from kscope.model.text import printable_lines

@@ -4,9 +4,9 @@ import sys
 
 from drgn import FaultError, PlatformFlags
 
-from kscope.kernel.expressions import Expressions
-from kscope.kernel.identify_address import Addresses, addresses_of
-from kscope.kernel.reading import reason
+from kscope.kernel.access.reading import reason
+from kscope.kernel.expression.language import Expressions
+from kscope.kernel.objects.identify_address import Addresses, addresses_of
 from kscope.model.base import Address, QueryError, Unreadable
 from kscope.model.memory import Memory, MemoryLine, MemoryQuery, Note
 from kscope.model.text import printable

@@ -16,14 +16,14 @@ import msgspec
 from drgn import FaultError, Object, PlatformFlags, TypeKind
 from drgn.helpers.linux.mm import for_each_vmap_area, page_to_virt, phys_to_page
 
-from kscope.kernel.fields import of_type
-from kscope.kernel.identify_address import Addresses, Identity, addresses_of
+from kscope.kernel.access.fields import of_type
+from kscope.kernel.access.physical_ranges import physical_ranges
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.memory import start_address
-from kscope.kernel.physical_ranges import physical_ranges
-from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.task_table import task_table, task_table_in_slices
-from kscope.kernel.type_guesses import guesses, path_at
-from kscope.kernel.unwind import unwind
+from kscope.kernel.objects.identify_address import Addresses, Identity, addresses_of
+from kscope.kernel.objects.type_guesses import guesses, path_at
+from kscope.kernel.process.task_table import task_table, task_table_in_slices
+from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.base import Address, Part, Progress, QueryError
 from kscope.model.search import Hit, Search, SearchQuery
 from kscope.model.text import printable

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 from drgn import Architecture, FaultError, PlatformFlags, StackTrace
 
-from kscope.kernel.layout import Layout
-from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.task_table import FoundTask, task_table_in_slices
-from kscope.kernel.telling import is_idle_worker, summary, telling_frames
-from kscope.kernel.unwind import Unwinder, in_user_space, physical_frames, unwinder
+from kscope.kernel.access.layout import Layout
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.process.task_table import FoundTask, task_table_in_slices
+from kscope.kernel.unwinding.telling import is_idle_worker, summary, telling_frames
+from kscope.kernel.unwinding.unwind import Unwinder, in_user_space, physical_frames, unwinder
 from kscope.model.base import Address, Part, Progress
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
 from kscope.model.tasks import Task, pattern, predicates, search_text, select

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import msgspec
 from drgn import Type, TypeKind
 
-from kscope.kernel import fields
-from kscope.kernel.expressions import Expressions, Located
-from kscope.kernel.fields import Field
-from kscope.kernel.identify_address import addresses_of
-from kscope.kernel.memory_image import MemoryImage
-from kscope.kernel.reading import READ_ERRORS, reason
-from kscope.kernel.values import Values
+from kscope.kernel.access import fields
+from kscope.kernel.access.fields import Field
+from kscope.kernel.access.memory_image import MemoryImage
+from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.expression.language import Expressions, Located
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.values import Values
 from kscope.model.base import Address, QueryError, Unreadable
 from kscope.model.struct import Instance, Member, StructQuery, Structure
 from kscope.target.target import Target

@@ -13,12 +13,12 @@ from drgn.helpers.linux.sched import cpu_curr, get_task_state, idle_task, loadav
 from drgn.helpers.linux.timekeeping import ktime_get_boottime_seconds, ktime_get_real_seconds
 from drgn.helpers.linux.vmstat import nr_free_pages
 
+from kscope.kernel.access.reading import Readings
+from kscope.kernel.death.panic import panic_message, panic_task
 from kscope.kernel.log import log
-from kscope.kernel.panic import panic_message, panic_task
-from kscope.kernel.reading import Readings
-from kscope.kernel.registers import cpus_with_crash_notes, registers_from
-from kscope.kernel.settings import settings
-from kscope.kernel.taints import taints
+from kscope.kernel.machine.settings import settings
+from kscope.kernel.machine.taints import taints
+from kscope.kernel.processor.registers import cpus_with_crash_notes, registers_from
 from kscope.model.base import Address, QueryError
 from kscope.model.log import LogQuery
 from kscope.model.system import (

@@ -2,13 +2,13 @@
 
 from collections.abc import Generator
 
-from kscope.kernel.reading import READ_ERRORS, Readings, reason
-from kscope.kernel.task_files import files
-from kscope.kernel.task_identity import identity
-from kscope.kernel.task_memory import address_space
-from kscope.kernel.task_stack import task_stack
-from kscope.kernel.task_table import FoundTask, TaskTable, task_table_in_slices
-from kscope.kernel.unwind import unwinder
+from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.process.task_files import files
+from kscope.kernel.process.task_identity import identity
+from kscope.kernel.process.task_memory import address_space
+from kscope.kernel.process.task_stack import task_stack
+from kscope.kernel.process.task_table import FoundTask, TaskTable, task_table_in_slices
+from kscope.kernel.unwinding.unwind import unwinder
 from kscope.model.base import Address, Part, Progress, QueryError
 from kscope.model.task import AddressSpace, TaskDetail, TaskQuery
 from kscope.model.tasks import Task, parse_task

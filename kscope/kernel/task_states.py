@@ -1,6 +1,6 @@
 """How many tasks are in each state."""
 
-from kscope.kernel.task_table import task_rows
+from kscope.kernel.process.task_table import task_rows
 from kscope.model.task_states import TaskStates, TaskStatesQuery
 from kscope.model.tasks import STATES, count_by
 from kscope.target.target import Target

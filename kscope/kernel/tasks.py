@@ -2,8 +2,8 @@
 
 from collections.abc import Generator
 
-from kscope.kernel.reading import Readings
-from kscope.kernel.task_table import physical_memory_bytes, task_table_in_slices
+from kscope.kernel.access.reading import Readings
+from kscope.kernel.process.task_table import physical_memory_bytes, task_table_in_slices
 from kscope.model.base import Part, Progress
 from kscope.model.tasks import Tasks, TasksQuery, predicates, select, sort
 from kscope.target.target import Target

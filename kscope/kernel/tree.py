@@ -5,11 +5,11 @@ from itertools import islice
 
 from drgn import TypeKind
 
-from kscope.kernel.expressions import Expressions, Located
-from kscope.kernel.identify_address import addresses_of
+from kscope.kernel.expression.language import Expressions, Located
 from kscope.kernel.list import entry_named
-from kscope.kernel.walkers import BrokenError, Node, Walker
-from kscope.kernel.walks import Way, entries, walk
+from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.walkers import BrokenError, Node, Walker
+from kscope.kernel.objects.walks import Way, entries, walk
 from kscope.model.base import Part, QueryError
 from kscope.model.list import Walk, WalkKind
 from kscope.model.tree import TreeQuery

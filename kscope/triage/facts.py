@@ -4,14 +4,14 @@ from functools import cached_property
 
 from drgn import Object, Program
 
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.cpus import cpus
-from kscope.kernel.exception import Stopped, what_stopped
+from kscope.kernel.death.exception import Stopped, what_stopped
+from kscope.kernel.death.panic import panic_message, panic_task
 from kscope.kernel.locks import read_locks
 from kscope.kernel.log import log
-from kscope.kernel.panic import panic_message, panic_task
-from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.task_table import task_rows, task_table
-from kscope.kernel.timers import jiffy_ns
+from kscope.kernel.process.task_table import task_rows, task_table
+from kscope.kernel.processor.timers import jiffy_ns
 from kscope.model.base import QueryError, Unreadable
 from kscope.model.cpus import Cpu, Cpus, CpusQuery
 from kscope.model.locks import Blocked, Lock, Locks

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kscope.kernel.instruction import decode
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.death.instruction import decode
 from kscope.model.base import Address
 from kscope.model.log import ReportKind
 from kscope.model.survey import Evidence, Panic, PanicKind

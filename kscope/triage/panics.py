@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterable
 
-from kscope.kernel.lock_names import lock_name
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.waiting.lock_names import lock_name
 from kscope.model.base import Address
 from kscope.model.survey import Evidence, Finding, Severity
 from kscope.triage.facts import Facts

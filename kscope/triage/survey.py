@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 from drgn.helpers.linux.cpumask import num_present_cpus
 
-from kscope.kernel.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.model.base import Part, Progress, QueryError
 from kscope.model.survey import (
     Finding,

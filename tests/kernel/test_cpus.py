@@ -9,7 +9,7 @@ from drgn import FaultError
 from drgn.helpers.linux.sched import cpu_rq
 
 from kscope.dialect.cpus import equivalent, text
-from kscope.kernel.registers import registers_from
+from kscope.kernel.processor.registers import registers_from
 from kscope.model.cpus import Cpu, Cpus, CpusQuery, rflags_names, state_of
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kscope.kernel.expressions import Expressions, completion
+from kscope.kernel.expression.language import Expressions
+from kscope.kernel.expressions import completion
 from kscope.model.base import QueryError
 from kscope.model.expressions import CompletionQuery, Place
 from kscope.session.answering import finish

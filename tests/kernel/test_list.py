@@ -167,7 +167,7 @@ def test_an_idr_is_walked_through_its_radix_tree(demo_target: Target) -> None:
 def test_the_parts_of_a_long_walk_make_up_the_whole(
     demo_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kscope.kernel.walks._SLICE_SECONDS", 0)
+    monkeypatch.setattr("kscope.kernel.objects.walks._SLICE_SECONDS", 0)
     parts = [step.result for step in list_(demo_target, ListQuery(start="init_task.tasks"))]
     assert [part.first for part in parts] == list(range(len(parts)))
     rows = tuple(row for part in parts for row in part.rows)

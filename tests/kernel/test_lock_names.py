@@ -4,7 +4,7 @@ from drgn import Object
 from drgn.helpers.linux.fs import fget
 from drgn.helpers.linux.pid import for_each_task
 
-from kscope.kernel.lock_names import lock_name
+from kscope.kernel.waiting.lock_names import lock_name
 from kscope.target.target import Target
 
 

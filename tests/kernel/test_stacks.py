@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kscope.kernel.process.task_table import task_rows
 from kscope.kernel.stacks import Recogniser
-from kscope.kernel.task_table import task_rows
-from kscope.kernel.telling import is_idle_worker, summary, telling_frames
-from kscope.kernel.unwind import unwind
+from kscope.kernel.unwinding.telling import is_idle_worker, summary, telling_frames
+from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.base import Address
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
 from kscope.session.answering import answer

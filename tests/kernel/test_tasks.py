@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from kscope.demo import unpack
-from kscope.kernel.states import States
-from kscope.kernel.task_table import TaskTable, task_rows
+from kscope.kernel.process.states import States
+from kscope.kernel.process.task_table import TaskTable, task_rows
 from kscope.model.base import QueryError
 from kscope.model.task import TaskDetail, TaskQuery
 from kscope.model.tasks import Task, TasksQuery
@@ -86,7 +86,7 @@ def test_tasks_are_found_through_the_lists_when_the_pid_table_cannot_be_read(
     rows: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kscope.headless import open_here
-    from kscope.kernel.pid_table import PidTable
+    from kscope.kernel.process.pid_table import PidTable
     from kscope.model.target import OpenQuery
 
     def unreadable(table: PidTable) -> list[tuple[int, int]]:

@@ -6,10 +6,10 @@ import pytest
 from drgn import Object
 
 from kscope.headless import open_here
-from kscope.kernel.blocked_stack import sleeping_stack
 from kscope.kernel.locks import locks
-from kscope.kernel.task_table import task_table
-from kscope.kernel.waits import Waits
+from kscope.kernel.process.task_table import task_table
+from kscope.kernel.unwinding.blocked_stack import sleeping_stack
+from kscope.kernel.waiting.waits import Waits
 from kscope.model.locks import Lock, Locks, LocksQuery
 from kscope.model.target import OpenQuery
 from tests.lab.catalogue import LabDump, find

@@ -3,7 +3,7 @@
 import pytest
 
 from kscope.dialect.stacks import equivalent
-from kscope.kernel.unwind import unwind
+from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.stacks import Stacks, StacksQuery
 from kscope.model.task import TaskQuery
 from kscope.session.answering import answer

@@ -9,8 +9,8 @@ from drgn.helpers.linux.mapletree import mt_for_each
 from drgn.helpers.linux.pid import find_task, for_each_task
 
 from kscope.dialect.struct import text
+from kscope.kernel.access.names import _types
 from kscope.kernel.list import list_
-from kscope.kernel.names import _types
 from kscope.kernel.struct import structure
 from kscope.kernel.tree import tree
 from kscope.model.base import QueryError

@@ -16,7 +16,7 @@ from drgn.helpers.linux.sched import (
 )
 
 from kscope.dialect.tasks import equivalent
-from kscope.kernel.task_table import task_rows
+from kscope.kernel.process.task_table import task_rows
 from kscope.model.tasks import Task, TasksQuery
 from kscope.model.text import printable
 from kscope.session.answering import answer

@@ -2,7 +2,7 @@
 
 import shlex
 
-from kscope.kernel.log_reports import find_reports
+from kscope.kernel.death.log_reports import find_reports
 from kscope.model.log import Log, Record
 from kscope.target.target import Target
 from kscope.triage.facts import Facts

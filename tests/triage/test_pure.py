@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kscope.kernel.oom_report import parse
-from kscope.kernel.wait_categories import category_of
-from kscope.kernel.wait_graph import Edge, WaitGraph
-from kscope.kernel.waits import Wait
+from kscope.kernel.death.oom_report import parse
+from kscope.kernel.waiting.wait_categories import category_of
+from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
+from kscope.kernel.waiting.waits import Wait
 from kscope.model.durations import in_words
 from kscope.model.log import Record, Report
 

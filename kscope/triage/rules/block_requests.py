@@ -15,7 +15,7 @@ from drgn.helpers.linux.block import (
 )
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable

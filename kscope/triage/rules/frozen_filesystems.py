@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from drgn import Object
 from drgn.helpers.linux.list import list_for_each_entry
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.evidence import of_task

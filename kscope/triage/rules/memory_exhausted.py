@@ -6,8 +6,8 @@ from drgn import Object
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.vmstat import zone_page_state
 
-from kscope.kernel.memory_counters import memory_counters
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.machine.memory_counters import memory_counters
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.evidence import of_task

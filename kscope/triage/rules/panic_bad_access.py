@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from kscope.kernel.exception import Stopped
-from kscope.kernel.identify_address import addresses_of
-from kscope.kernel.instruction import Instruction, decode
-from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.register_types import Pointed, pointed_to
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.death.exception import Stopped
+from kscope.kernel.death.instruction import Instruction, decode
+from kscope.kernel.death.register_types import Pointed, pointed_to
+from kscope.kernel.objects.identify_address import addresses_of
 from kscope.model.survey import Evidence, Finding, PanicKind
 from kscope.triage.facts import Facts
 from kscope.triage.panic_kind import NULL_PAGE

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from kscope.kernel.bug_table import bug_entry
+from kscope.kernel.death.bug_table import bug_entry
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.facts import Facts
 from kscope.triage.panics import modules_evidence, panic_finding, where

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from drgn.helpers.linux.percpu import per_cpu
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.cpus import Cpu
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding

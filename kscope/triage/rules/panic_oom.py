@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from kscope.kernel.memory_counters import memory_counters
-from kscope.kernel.oom_report import OomReport, all_killed, parse
+from kscope.kernel.death.oom_report import OomReport, all_killed, parse
+from kscope.kernel.machine.memory_counters import memory_counters
 from kscope.model.survey import Evidence, Finding
 from kscope.model.tasks import Task
 from kscope.triage.facts import Facts

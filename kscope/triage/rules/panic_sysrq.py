@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from drgn import Object
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.facts import Facts

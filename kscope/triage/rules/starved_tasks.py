@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from drgn import Object
 from drgn.helpers.linux.sched import cpu_rq
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.cpus import Cpu, Queued
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding

@@ -6,7 +6,7 @@ from drgn import Object
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.list import list_count_nodes
 
-from kscope.kernel.reading import READ_ERRORS
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.cpus import Cpu, WorkPool
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from drgn.helpers.linux.module import for_each_module, module_taints
 
-from kscope.kernel.reading import READ_ERRORS
-from kscope.kernel.taints import taints
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.machine.taints import taints
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.facts import Facts

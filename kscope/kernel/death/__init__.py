@@ -1,0 +1,1 @@
+"""How the kernel died: panic, exception, faulting instruction, the reports in its log."""

@@ -1,0 +1,1 @@
+"""What a user types for a thing in the kernel, evaluated."""

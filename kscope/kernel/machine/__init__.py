@@ -1,0 +1,1 @@
+"""State of the whole kernel: its clocks, settings, taints and memory counters."""

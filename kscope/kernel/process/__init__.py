@@ -1,0 +1,1 @@
+"""What belongs to tasks: the table of all, and the parts of one."""

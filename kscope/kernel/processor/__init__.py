@@ -1,0 +1,1 @@
+"""What belongs to one CPU: its stacks and registers, queues, timers, watchdogs."""

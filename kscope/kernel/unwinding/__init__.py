@@ -1,0 +1,1 @@
+"""Kernel stacks: unwound, summed up, and as raw words."""

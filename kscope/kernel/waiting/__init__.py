@@ -1,0 +1,1 @@
+"""What a blocked task waits for and who holds it."""
