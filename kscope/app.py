@@ -245,7 +245,7 @@ class KscopeApp(App[str]):
             if type(link) in _opens(entry.digit):
                 self.run_worker(self._open_link(entry.digit, link), exit_on_error=True)
                 return
-        self._copy(str(link))
+        self.copy(str(link))
 
     async def _open_link(self, digit: str, link: Link) -> None:
         self._remember_place()
@@ -389,18 +389,19 @@ class KscopeApp(App[str]):
     def action_copy_crash(self) -> None:
         """Copy the crash command for what the focused pane shows."""
         equivalent = self.current.equivalent() if self.current else None
-        self._copy(equivalent.crash if equivalent else "")
+        self.copy(equivalent.crash if equivalent else "")
 
     def action_copy_drgn(self) -> None:
         """Copy the drgn code for what the focused pane shows."""
         equivalent = self.current.equivalent() if self.current else None
-        self._copy(equivalent.drgn if equivalent else "")
+        self.copy(equivalent.drgn if equivalent else "")
 
     def action_copy_text(self) -> None:
         """Copy the focused pane's text."""
-        self._copy(self.current.text_in_focus() if self.current else "")
+        self.copy(self.current.text_in_focus() if self.current else "")
 
-    def _copy(self, text: str) -> None:
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the clipboard, and say so."""
         if not text:
             self.frame.equivalent.show_message(("there is nothing to copy here", "dim"))
             return

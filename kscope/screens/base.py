@@ -56,6 +56,9 @@ class Dashboard(Protocol):
     def open_link(self, link: Link) -> None:
         """Open what a link names on the screen that shows such things; else copy its name."""
 
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the clipboard, and say so."""
+
     def say(self, message: str, role: Role = "") -> None:
         """Say what just happened, where the equivalent is shown otherwise."""
 

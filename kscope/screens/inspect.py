@@ -1,6 +1,5 @@
 """Screen 5: kernel memory as objects, every pointer a door."""
 
-import contextlib
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
@@ -825,8 +824,7 @@ class InspectScreen(DashboardScreen):
         text = visit.expression
         if visit.face == "members" and isinstance(row, MemberRow):
             text = visit.member(row.path)
-        with contextlib.suppress(AttributeError):
-            self.dashboard._copy(text)  # type: ignore[attr-defined]
+        self.dashboard.copy(text)
 
     def _say(self, sentence: str, *, role: str = "warning") -> None:
         self._pane.show_subtitle((sentence, role))
