@@ -1,5 +1,7 @@
 """Findings and their evidence as lines."""
 
+from typing import NamedTuple
+
 from rich.cells import cell_len
 
 from kscope.model.survey import Evidence, Finding, Severity, Survey
@@ -38,19 +40,31 @@ def summary(survey: Survey) -> Line:
     return spans
 
 
-def finding_lines(survey: Survey) -> tuple[list[Line], list[int]]:
-    """Two lines a finding, then what the rules did; and where each finding begins."""
+class FindingLines(NamedTuple):
+    """The list of findings."""
+
+    lines: list[Line]
+    items: list[int]
+    """Where each finding begins, and then what the rules did."""
+    explanations: set[int]
+    """The lines that say how much, each cut off at the pane's edge: the evidence has it whole."""
+
+
+def finding_lines(survey: Survey) -> FindingLines:
+    """Two lines a finding, then what the rules did."""
     lines: list[Line] = []
     items: list[int] = []
+    explanations: set[int] = set()
     for finding in survey.findings:
         letter, role = _LETTERS[finding.severity]
         items.append(len(lines))
         title_role = f"{role} strong" if finding.severity == "critical" and not lines else "strong"
         lines.append(line((letter, f"{role} strong"), "  ", (finding.title, title_role)))
+        explanations.add(len(lines))
         lines.append(line("   ", (_first_sentence(finding.explanation), "dim")))
     items.append(len(lines))
     lines += _rule_lines(survey)
-    return lines, items
+    return FindingLines(lines, items, explanations)
 
 
 def _rule_lines(survey: Survey) -> list[Line]:
@@ -91,15 +105,16 @@ def _first_sentence(text: str) -> str:
 
 
 def evidence_lines(finding: Finding) -> tuple[list[Line], int]:
-    """The evidence a line each, in the order of ``Finding.evidence``, then all else; and the cell
-    in which their texts begin."""
+    """What the finding means, the evidence a line each, then all else; and the cell in which
+    their texts begin."""
     labels = [evidence.label for evidence in finding.evidence]
     cells = min(max(map(cell_len, [*labels, "what it means"])), _MOST_LABEL_CELLS)
 
     def label(text: str) -> Line:
         return [*fit(line((text, "dim")), cells), Span(" ")]
 
-    lines: list[Line] = [
+    lines: list[Line] = [line(label("what it means"), finding.explanation)]
+    lines += [
         line(label(evidence.label), evidence.text.replace("\n", " ⏎ "))
         for evidence in finding.evidence
     ]
@@ -108,7 +123,6 @@ def evidence_lines(finding: Finding) -> tuple[list[Line], int]:
         lines.append(line(label("see"), *_joined(places)))
     if finding.disproof:
         lines.append(line(label("disproved if"), finding.disproof))
-    lines.append(line(label("what it means"), finding.explanation))
     return lines, cells + 1
 
 
@@ -136,5 +150,6 @@ def first_place(finding: Finding) -> Link | None:
 
 
 def evidence_at(finding: Finding, index: int) -> Evidence | None:
-    """The evidence on line ``index`` of ``evidence_lines``."""
-    return finding.evidence[index] if 0 <= index < len(finding.evidence) else None
+    """The evidence on line ``index`` of ``evidence_lines``; the first piece for what it means."""
+    index = max(index - 1, 0)
+    return finding.evidence[index] if index < len(finding.evidence) else None

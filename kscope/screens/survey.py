@@ -74,7 +74,7 @@ class SurveyScreen(DashboardScreen):
         self._system = TextView(wrapped=True, id="survey-system")
         self._system.wrap_indent = 9
         self._load = TextView(id="survey-load")
-        self._settings = TextView(id="survey-settings")
+        self._settings = TextView(wrapped=True, id="survey-settings")
         self._dump = TextView(wrapped=True, id="survey-dump")
         self._dump.wrap_indent = 11
         self._findings_pane = Pane("Findings", id="findings-pane")
@@ -145,11 +145,12 @@ class SurveyScreen(DashboardScreen):
 
     def _show(self, survey: Survey) -> None:
         self._survey = survey
-        lines, items = finding_lines(survey)
+        shown = finding_lines(survey)
         keep = self._findings.state is None and self._findings.has_focus
         self._findings.show_lines(
-            lines, items=items, keep_place=keep, empty=Empty("looking for what is wrong")
-        )
+            shown.lines, items=shown.items, clipped=shown.explanations, keep_place=keep,
+            empty=Empty("looking for what is wrong"),
+        )  # fmt: skip
         self._findings_pane.show_title(summary(survey))
         self._show_evidence()
 

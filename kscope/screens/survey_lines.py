@@ -19,7 +19,8 @@ _BAR_CELLS = 12
 
 
 def system_lines(system: System) -> list[Line]:
-    """What crash's ``sys`` says, then the DMI strings, then what could not be read."""
+    """What crash's ``sys`` says, what the frame does not say already first, then the DMI strings,
+    then what could not be read."""
     rows: list[tuple[str, Cell]] = []
 
     def add(label: str, value: Cell | None) -> None:
@@ -31,15 +32,13 @@ def system_lines(system: System) -> list[Line]:
     load = system.load_average
     add("LOAD", None if load is None else " ".join(f"{value:.2f}" for value in load))
     add("TASKS", None if system.tasks is None else f"{system.tasks:,}")
-    if system.cpus is not None:
-        offline = [(f"  {system.offline} offline", "warning")] if system.offline else []
-        add("CPUS", line(str(system.cpus), *offline))
     add("NODENAME", system.nodename)
     add("RELEASE", system.release)
-    add("VERSION", system.version)
     clock: Cell = (f" {system.mhz} MHz", "dim") if system.mhz else ""
     add("MACHINE", line(system.machine, clock))
-    add("MEMORY", None if system.memory is None else size(system.memory.total_bytes))
+    for position, taint in enumerate(system.taints or ()):
+        label = "" if position else "TAINT"
+        rows.append((label, line((taint.letter, "warning strong"), " ", taint.meaning)))
     if system.panic_message:
         add("PANIC", (system.panic_message, "critical"))
     if (task := system.panic_task) is not None:
@@ -51,15 +50,12 @@ def system_lines(system: System) -> list[Line]:
                 link(str(task.cpu), CpuLink(task.cpu)),
             ),
         )
+    add("VERSION", system.version)
+    if system.cpus is not None:
+        offline = [(f"  {system.offline} offline", "warning")] if system.offline else []
+        add("CPUS", line(str(system.cpus), *offline))
+    add("MEMORY", None if system.memory is None else size(system.memory.total_bytes))
     lines = facts(rows, right=True)
-    if system.taints:
-        label = facts([("TAINT", "")])[0]
-        indent = max(len(name) for name, _ in rows) - 5
-        for position, taint in enumerate(system.taints):
-            head: Cell = label if position == 0 else " " * 6
-            lines.append(
-                line(" " * indent, head, (taint.letter, "warning strong"), " ", taint.meaning)
-            )
     if system.dmi:
         lines += [(), line(("DMI", "header"))]
         lines += facts([(fact.name, fact.value) for fact in system.dmi], right=True)
@@ -130,17 +126,13 @@ def reports_lines(log: Log) -> list[Line]:
 
 def settings_lines(system: System) -> list[Line]:
     """The watchdogs' settings, then the kdump reservation; what is notable stands out."""
-    rows: list[tuple[str, Cell]] = [
-        (
-            setting.name.removeprefix("kernel."),
-            line(
-                (str(setting.value), "strong" if setting.notable else ""),
-                "  ",
-                (setting.meaning, "" if setting.notable else "dim"),
-            ),
+    lines: list[Line] = [
+        line(
+            (setting.name.removeprefix("kernel."), "" if setting.notable else "dim"), " ",
+            (str(setting.value), "strong"), "  ", (setting.meaning, "dim"),
         )
         for setting in sorted(system.settings, key=lambda setting: not setting.notable)
-    ]
+    ]  # fmt: skip
     if (kdump := system.crash_kernel) is not None:
         if not kdump.size_bytes:
             value: Cell = ("none reserved", "warning")
@@ -148,8 +140,8 @@ def settings_lines(system: System) -> list[Line]:
             value = f"{size(kdump.size_bytes)}, loaded"
         else:
             value = line(f"{size(kdump.size_bytes)}, ", ("nothing loaded", "warning"))
-        rows.append(("crashkernel", value))
-    return facts(rows)
+        lines.append(line(("crashkernel ", "dim"), value))
+    return lines
 
 
 def dump_lines(identity: Identity, system: System, debug_info: DebugInfoReport) -> list[Line]:

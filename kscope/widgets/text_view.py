@@ -6,14 +6,14 @@ Spans with a target are links. Left and right go from link to link within the li
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from kscope.widgets.line import Line, Span, width
+from kscope.widgets.line import Line, Span, fit, width
 from kscope.widgets.line_view import LineView
 from kscope.widgets.states import Empty
 
@@ -56,6 +56,7 @@ class TextView(LineView):
         super().__init__(id=id, classes=classes)
         self._lines = lines
         self._items: Sequence[int] = ()
+        self._clipped: Container[int] = ()
         self._link = 0
         self.wrapped = wrapped
 
@@ -64,6 +65,7 @@ class TextView(LineView):
         lines: Sequence[Line],
         *,
         items: Sequence[int] = (),
+        clipped: Container[int] = (),
         empty: Empty | None = None,
         keep_place: bool = False,
     ) -> None:
@@ -71,11 +73,13 @@ class TextView(LineView):
 
         :param items: where the things begin that several lines tell about: the cursor goes from
             one to the next. Without them, each line stands for itself.
+        :param clipped: lines that end with an ellipsis where others are folded.
         :param empty: what to say if there are none.
         :param keep_place: stay where the cursor is: this is the same text, with changes.
         """
         self._lines = lines
         self._items = items
+        self._clipped = clipped
         self._link = 0
         if not lines and empty is not None:
             self.show_state(empty)
@@ -87,8 +91,10 @@ class TextView(LineView):
     def line_count(self) -> int:
         return len(self._lines)
 
-    def line_at(self, index: int, cells: int) -> Line:  # noqa: ARG002
+    def line_at(self, index: int, cells: int) -> Line:
         spans = self._lines[index]
+        if index in self._clipped and width(spans) > cells:
+            spans = fit(spans, cells)
         if index != self.cursor or not self._shows_cursor(index):
             return spans
         links = _links(spans)
