@@ -67,7 +67,12 @@ def running_guest(kernel: Kernel, name: str = "deadlock") -> Iterator[Guest]:
 
 
 def _start_guest(
-    scenario: Scenario, kernel: Kernel, images: GuestImages, work: Path, disks: list[Path]
+    scenario: Scenario,
+    kernel: Kernel,
+    images: GuestImages,
+    work: Path,
+    disks: list[Path],
+    failing_disk: Path | None = None,
 ) -> Guest:
     overlay = Archive()
     overlay.add_file("scenario", scenario.script)
@@ -81,6 +86,7 @@ def _start_guest(
         memory_mib=scenario.memory_mib,
         cpus=scenario.cpus,
         disks=disks,
+        failing_disk=failing_disk,
         work=work,
     )
 
@@ -93,8 +99,9 @@ def _run_guest(
         options = scenario.makedumpfile_options
         disks.append(kdump.make_dump_disk(kernel, images, options, scenario.memory_mib, work))
     if scenario.data_disk:
-        disks.append(kdump.make_data_disk(64, work))
-    with _start_guest(scenario, kernel, images, work, disks) as guest:
+        disks.append(kdump.make_data_disk("data", 64, work))
+    failing_disk = kdump.make_data_disk("failing", 64, work) if scenario.failing_disk else None
+    with _start_guest(scenario, kernel, images, work, disks, failing_disk) as guest:
         guest.wait_for_fact("ready", SETUP_SECONDS)
         if scenario.nmi:
             guest.inject_nmi()

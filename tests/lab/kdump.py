@@ -25,8 +25,8 @@ def make_dump_disk(
     return disk
 
 
-def make_data_disk(size_mib: int, work: Path) -> Path:
-    disk = work / "data.img"
+def make_data_disk(name: str, size_mib: int, work: Path) -> Path:
+    disk = work / f"{name}.img"
     run(["/sbin/mke2fs", "-q", "-t", "ext4", "-L", "srv", disk, f"{size_mib}M"])
     return disk
 

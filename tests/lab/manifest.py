@@ -16,17 +16,28 @@ from tests.lab.scenarios import Scenario
 # Steps that wait until they have what they ask for: verb -> how the lock is then held.
 ACQUIRING = {
     "mutex": "exclusive",
+    "mutex-interruptible": "exclusive",
     "rt_mutex": "exclusive",
     "spinlock": "exclusive",
     "semaphore": "exclusive",
+    "semaphore-interruptible": "exclusive",
     "read": "read",
     "write": "write",
+    "percpu-read": "read",
+    "percpu-write": "write",
+    "bit": "exclusive",
 }
 # Steps that wait for something that nobody owns.
-WAITING = {"completion": "completion", "event": "wait_queue", "flush-work": "work"}
+WAITING = {
+    "completion": "completion",
+    "event": "wait_queue",
+    "variable": "wait_queue",
+    "simple-event": "wait_queue",
+    "flush-work": "work",
+}
 SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader"}
 # For these the kernel records no owner, or no certain one.
-OWNER_UNKNOWN = {"semaphore", "spinlock"}
+OWNER_UNKNOWN = {"semaphore", "spinlock", "percpu_rwsem", "bit_lock"}
 
 
 # What guest/module/objects.c puts into its objects: the `number` of each struct storlab_item in
@@ -80,7 +91,11 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
         "panic": _panic(scenario, facts, tasks),
         "culprits": [_by_comm(tasks, comm)["pid"] for comm in scenario.culprits],
         "tasks": list(tasks.values()),
-        "blocked": [pid for pid, task in tasks.items() if task.get("waits_for")],
+        "blocked": [
+            pid
+            for pid, task in tasks.items()
+            if task.get("waits_for") and task["state"] == "UN"
+        ],
         "locks": locks,
         "cycles": cycles,
         "spinning": [
@@ -175,6 +190,15 @@ STATES = {
     ("traced", True): "TR",
     ("zombie", False): "IN",
     ("zombie", True): "ZO",
+    # In uninterruptible sleep because of what the scenario did to the disk or to memory.
+    ("use-up", False): "UN",
+    ("read", False): "UN",
+    ("read-shared", False): "UN",
+    ("read-shared", True): "UN",
+    ("create", False): "UN",
+    ("create-synced", False): "UN",
+    ("mkdir-synced", False): "UN",
+    ("hog-until-stuck", False): "UN",
 }
 
 
@@ -198,7 +222,7 @@ def _add_steps(task: dict[str, Any], run: Fact) -> None:
             "waits_for": name if verb == "spinlock" else None,
         }
     elif verb in ACQUIRING:
-        task["state"] = "UN"
+        task["state"] = "IN" if verb.endswith("-interruptible") else "UN"
         task["waits_for"] = {"lock": name, "mode": ACQUIRING[verb]}
     elif verb in WAITING:
         task["state"] = "UN"

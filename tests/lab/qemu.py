@@ -18,6 +18,11 @@ from tests.lab.cache import LabError
 
 Fact = dict[str, Any]
 
+VIRTIO_DISK = "if=virtio,format=raw,cache=unsafe"
+# A bucket of 64 MiB that is filled up again by a byte a second. QEMU completes what waits for that
+# when it stops the guest, which therefore never sees it.
+STOPS_ANSWERING = "throttling.bps-total=1,throttling.bps-total-max=67108864"
+
 
 def read_facts(file: Path) -> list[Fact]:
     """The complete lines of it: the guest may be writing the last one."""
@@ -39,6 +44,7 @@ class Guest:
         memory_mib: int,
         cpus: str,
         disks: Sequence[Path] = (),
+        failing_disk: Path | None = None,
         work: Path,
     ) -> None:
         self._console = work / "console.log"
@@ -64,7 +70,9 @@ class Guest:
             *("-device", "vmcoreinfo"),
         ]
         for disk in disks:
-            command += ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+            command += ["-drive", f"file={disk},{VIRTIO_DISK}"]
+        if failing_disk is not None:
+            command += ["-drive", f"file={failing_disk},{VIRTIO_DISK},{STOPS_ANSWERING}"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -33,7 +33,9 @@ class Scenario:
     """In the crash kernel; for a QMP dump on this machine, empty to keep what QEMU wrote."""
     qmp_format: Literal["elf", "kdump-zlib"] = "elf"
     data_disk: bool = False
-    """A second disk, with an empty ext4 on it."""
+    """One more disk, with an empty ext4 on it."""
+    failing_disk: bool = False
+    """The same, and the last one: after some 64 MB it answers no more."""
     nmi: bool = False
     """Inject an NMI once the guest says that it is ready."""
 
@@ -65,6 +67,7 @@ class Scenario:
                 self.makedumpfile_options,
                 self.qmp_format,
                 self.data_disk,
+                self.failing_disk,
                 self.nmi,
             )
         )
@@ -131,6 +134,15 @@ SCENARIOS = (
         culprits=("crasher",),
         true={"offline_cpus": [3]},
     ),
+    Scenario(
+        "io-stuck",
+        "none",
+        "qmp",
+        memory_mib=256,
+        data_disk=True,
+        failing_disk=True,
+    ),
+    Scenario("memory-low", "none", "qmp", memory_mib=256),
     Scenario("hard-lockup", "none", "qmp", culprits=("stuck",), memory_mib=256),
     Scenario(
         "cpus64",

@@ -17,6 +17,13 @@
  *	files DIRECTORY	hold some open files there: read, append, deleted, pipe, epoll
  *	sockets		hold some sockets: listening and connected TCP, UDP, UNIX
  *	threads COUNT	be a process of so many threads that sleep
+ *	use-up DEVICE	read it, past the page cache, until it no longer answers
+ *	read FILE	read it, as do two processes that share one open file
+ *	read-shared FILE
+ *	create FILE	create it and write to it
+ *	create-synced FILE	and wait until that is on the disk
+ *	mkdir-synced DIRECTORY
+ *	hog-until-stuck	take memory; say that the guest is ready once that gets no further
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -36,6 +43,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -217,6 +225,89 @@ static void start_threads(int count)
 			fail("pthread_create");
 }
 
+static void use_up(const char *device)
+{
+	char *buffer = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int file = open(device, O_RDONLY | O_DIRECT);
+
+	if (file < 0 || buffer == MAP_FAILED)
+		fail(device);
+	for (;;)
+		if (pread(file, buffer, 1 << 20, 0) < 0)
+			fail(device);
+}
+
+static void read_file(const char *path, int shared)
+{
+	static char buffer[1 << 16];
+	int file = open(path, O_RDONLY);
+
+	if (file < 0)
+		fail(path);
+	if (shared && !fork()) {
+		sleep(1);
+		say_who("read-shared", "child");
+	}
+	while (read(file, buffer, sizeof(buffer)) > 0)
+		;
+}
+
+static void create_file(const char *path, int synced)
+{
+	int file = open(path, O_CREAT | O_WRONLY, 0600);
+
+	if (file < 0 || write(file, "new\n", 4) != 4 || (synced && fsync(file)))
+		fail(path);
+}
+
+static void make_directory(const char *path)
+{
+	int directory;
+
+	if (mkdir(path, 0700))
+		fail(path);
+	directory = open(path, O_RDONLY | O_DIRECTORY);
+	if (directory < 0 || fsync(directory))
+		fail(path);
+}
+
+/* Once there is no memory, nobody can start a program or open a file to say so. */
+static volatile unsigned long hogged;
+
+static void *tell_when_stuck(void *unused)
+{
+	static const char ready[] = "{\"fact\": \"ready\"}\n";
+	unsigned long before;
+	int still = 0;
+
+	while (still < 15) {
+		before = hogged;
+		sleep(1);
+		still = hogged == before ? still + 1 : 0;
+	}
+	if (write(FACTS, ready, sizeof(ready) - 1) < 0)
+		return unused;
+	pause();
+	return unused;
+}
+
+static void hog_until_stuck(void)
+{
+	pthread_t teller;
+	char *page;
+
+	if (mlockall(MCL_CURRENT))
+		fail("mlockall");
+	if (pthread_create(&teller, NULL, tell_when_stuck, NULL))
+		fail("pthread_create");
+	for (;; hogged++) {
+		page = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (page == MAP_FAILED)
+			fail("mmap");
+	}
+}
+
 static void do_it(const char *doing, const char *argument)
 {
 	pid_t child;
@@ -250,6 +341,20 @@ static void do_it(const char *doing, const char *argument)
 		hold_sockets();
 	} else if (!strcmp(doing, "threads")) {
 		start_threads(atoi(argument) - 1);
+	} else if (!strcmp(doing, "use-up")) {
+		use_up(argument);
+	} else if (!strcmp(doing, "read")) {
+		read_file(argument, 0);
+	} else if (!strcmp(doing, "read-shared")) {
+		read_file(argument, 1);
+	} else if (!strcmp(doing, "create")) {
+		create_file(argument, 0);
+	} else if (!strcmp(doing, "create-synced")) {
+		create_file(argument, 1);
+	} else if (!strcmp(doing, "mkdir-synced")) {
+		make_directory(argument);
+	} else if (!strcmp(doing, "hog-until-stuck")) {
+		hog_until_stuck();
 	} else if (strcmp(doing, "sleep")) {
 		fail(doing);
 	}

@@ -3,12 +3,15 @@
 #include <linux/completion.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/percpu-rwsem.h>
 #include <linux/rtmutex.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/semaphore.h>
 #include <linux/spinlock.h>
+#include <linux/swait.h>
 #include <linux/wait.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "storlab.h"
@@ -24,6 +27,11 @@ static DEFINE_SPINLOCK(storlab_spin);
 static struct semaphore storlab_sem;
 static DECLARE_COMPLETION(storlab_done);
 static DECLARE_WAIT_QUEUE_HEAD(storlab_event);
+static DECLARE_SWAIT_QUEUE_HEAD(storlab_simple_event);
+DEFINE_STATIC_PERCPU_RWSEM(storlab_percpu);
+static unsigned long storlab_bits;
+#define STORLAB_BIT 5
+static unsigned long storlab_variable;
 
 static struct workqueue_struct *storlab_wq;
 static struct work_struct storlab_flush_work;
@@ -47,6 +55,10 @@ static const struct {
 	{ "storlab_done", "completion", &storlab_done },
 	{ "storlab_flushed", "completion", &storlab_flushed },
 	{ "storlab_event", "wait_queue", &storlab_event },
+	{ "storlab_variable", "wait_queue", &storlab_variable },
+	{ "storlab_simple_event", "swait_queue", &storlab_simple_event },
+	{ "storlab_percpu", "percpu_rwsem", &storlab_percpu },
+	{ "storlab_bits", "bit_lock", &storlab_bits },
 	{ "storlab_flush_work", "work", &storlab_flush_work },
 	{ "storlab_queued_work", "work", &storlab_queued_work },
 };
@@ -69,6 +81,11 @@ static noinline int storlab_take_mutex(void *lock)
 {
 	mutex_lock(lock);
 	return 0;
+}
+
+static noinline int storlab_take_mutex_interruptible(void *lock)
+{
+	return mutex_lock_interruptible(lock);
 }
 
 static noinline int storlab_take_read(void *lock)
@@ -101,6 +118,28 @@ static noinline int storlab_take_semaphore(void *lock)
 	return 0;
 }
 
+static noinline int storlab_take_semaphore_interruptible(void *lock)
+{
+	return down_interruptible(lock);
+}
+
+static noinline int storlab_take_percpu_read(void *lock)
+{
+	percpu_down_read(lock);
+	return 0;
+}
+
+static noinline int storlab_take_percpu_write(void *lock)
+{
+	percpu_down_write(lock);
+	return 0;
+}
+
+static noinline int storlab_take_bit(void *word)
+{
+	return wait_on_bit_lock(word, STORLAB_BIT, TASK_UNINTERRUPTIBLE);
+}
+
 static noinline int storlab_await_completion(void *completion)
 {
 	wait_for_completion(completion);
@@ -110,6 +149,18 @@ static noinline int storlab_await_completion(void *completion)
 static noinline int storlab_await_event(void *queue)
 {
 	wait_event(*(struct wait_queue_head *)queue, false);
+	return 0;
+}
+
+static noinline int storlab_await_simple_event(void *queue)
+{
+	swait_event_exclusive(*(struct swait_queue_head *)queue, false);
+	return 0;
+}
+
+static noinline int storlab_await_variable(void *variable)
+{
+	wait_var_event(variable, READ_ONCE(*(unsigned long *)variable));
 	return 0;
 }
 
@@ -131,13 +182,20 @@ static const struct {
 	int (*function)(void *address);
 } storlab_lock_steps[] = {
 	{ "mutex", "mutex", storlab_take_mutex },
+	{ "mutex-interruptible", "mutex", storlab_take_mutex_interruptible },
 	{ "read", "rwsem", storlab_take_read },
 	{ "write", "rwsem", storlab_take_write },
 	{ "rt_mutex", "rt_mutex", storlab_take_rt_mutex },
 	{ "spinlock", "spinlock", storlab_take_spinlock },
 	{ "semaphore", "semaphore", storlab_take_semaphore },
+	{ "semaphore-interruptible", "semaphore", storlab_take_semaphore_interruptible },
+	{ "percpu-read", "percpu_rwsem", storlab_take_percpu_read },
+	{ "percpu-write", "percpu_rwsem", storlab_take_percpu_write },
+	{ "bit", "bit_lock", storlab_take_bit },
 	{ "completion", "completion", storlab_await_completion },
 	{ "event", "wait_queue", storlab_await_event },
+	{ "variable", "wait_queue", storlab_await_variable },
+	{ "simple-event", "swait_queue", storlab_await_simple_event },
 	{ "queue-work", "work", storlab_queue_work },
 	{ "flush-work", "work", storlab_flush },
 };

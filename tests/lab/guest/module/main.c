@@ -50,6 +50,8 @@ static int storlab_one_step(char *step)
 	error = storlab_lock_step(verb, argument);
 	if (error == -ENOENT)
 		error = storlab_crash_step(verb, argument);
+	if (error == -ENOENT)
+		error = storlab_memory_step(verb, argument);
 	return error;
 }
 

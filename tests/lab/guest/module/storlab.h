@@ -11,6 +11,7 @@
  */
 int storlab_lock_step(const char *verb, const char *argument);
 int storlab_crash_step(const char *verb, const char *argument);
+int storlab_memory_step(const char *verb, const char *argument);
 
 /* Have the kernel thread that calls this do steps, and facts tell of them. */
 void storlab_do_here(const char *steps);
