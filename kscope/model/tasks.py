@@ -28,8 +28,13 @@ POLICIES = ("NORMAL", "FIFO", "RR", "BATCH", "IDLE", "DEADLINE", "EXT")
 """Scheduling policies without their ``SCHED_``; crash's ``OTHER`` is ``NORMAL``."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. A member is ``None`` where it could not be read; ``unreadable`` says why."""
+class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One task. A member is ``None`` where it could not be read; ``unreadable`` says why. What is
+    ``None`` without a reason is not known yet.
+
+    It holds nothing that could lead back to it (``gc=False``): the collector would walk through
+    twenty thousand of them every time some more are made.
+    """
 
     pid: int | None
     tgid: int | None
@@ -76,7 +81,7 @@ class Tasks(Result, frozen=True, kw_only=True):
 
     tasks: tuple[Task, ...]
     total: int
-    """How many tasks there are in all."""
+    """How many tasks there are in all; 0 as long as they are still being read."""
     physical_memory_bytes: int | None = None
     """What %MEM is relative to; as crash counts it, up to the highest page."""
     unreadable: tuple[Unreadable, ...] = ()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kscope.kernel.process.task_table import task_rows
-from kscope.kernel.stacks import Recogniser
+from kscope.kernel.unwinding.recogniser import Recogniser
 from kscope.kernel.unwinding.telling import is_idle_worker, summary, telling_frames
 from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.base import Address

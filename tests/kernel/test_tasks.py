@@ -95,7 +95,7 @@ def test_tasks_are_found_through_the_lists_when_the_pid_table_cannot_be_read(
 
     monkeypatch.setattr(PidTable, "tasks", unreadable)
     table = TaskTable(open_here(OpenQuery(path=str(unpack()))))
-    for _ in table.fill():
+    for _ in table.read_on():
         pass
     assert {task.task for task in table.rows} == {task.task for task in rows}
     assert "it was excluded" in [missing.why for missing in table.unreadable]

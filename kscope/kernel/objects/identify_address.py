@@ -175,7 +175,7 @@ class Addresses:
         if self._per_cpu is None:
             self._per_cpu = _per_cpu_areas(self._program)
         for area, cpu in self._per_cpu:
-            if address in area:
+            if area.start <= address < area.stop:
                 offset = address - area.start
                 symbol = self._symbols.per_cpu_at(self._per_cpu_link + offset)
                 if symbol is None:

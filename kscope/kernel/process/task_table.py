@@ -12,6 +12,7 @@ Where tasks are looked for, in this order, each found once:
 from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
 from drgn import FaultError, Program
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.percpu import per_cpu
@@ -29,7 +30,7 @@ from kscope.target.target import Target
 
 PF_KTHREAD = 0x00200000
 
-_SLICE = 4000
+_SLICE = 500
 """Tasks read before the worker may look for other work."""
 
 
@@ -118,7 +119,10 @@ class Cpu(NamedTuple):
 
 
 class TaskTable:
-    """All tasks of a target. ``rows`` is empty until ``fill`` has run to its end."""
+    """All tasks of a target, those read so far while they are being read.
+
+    Several questions may read on in turn: each goes on where the last one left off.
+    """
 
     def __init__(self, target: Target) -> None:
         """
@@ -147,33 +151,58 @@ class TaskTable:
             if name not in _MAY_BE_ABSENT
         }
         self.cpus: dict[int, Cpu] = self._read_cpus()
+        page_size = self._readings.read("page size", lambda: int(self._program["PAGE_SIZE"]), 4096)
+        self._not_yet_added: dict[int, list[int]] = {}
+        self.memory = ResidentMemory(self._program, page_size, self._not_yet_added)
+        # Where tasks count for themselves first, an address space is known when they all are.
+        self._memory_comes_last = any(name in self._layout for name in _MAY_BE_ABSENT)
+        self._running = {cpu.current for cpu in self.cpus.values()}
+        self._panicked = self._readings.read("panic task", lambda: _panicked(self._program), 0)
+        self._reading: Generator[Progress, None, None] | None = None
         self.found: list[FoundTask] = []
         self.rows: list[Task] = []
-        self._page_size = self._readings.read(
-            "page size", lambda: int(self._program["PAGE_SIZE"]), 4096
-        )
+        """One for each of ``found``."""
+        self._pids: dict[int, int | None] = {}
+        """Of the tasks found, by address."""
+        self.complete = False
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """What could not be read of the table itself."""
         return self._readings.unreadable
 
-    def fill(self) -> Generator[Progress, None, None]:
-        """Find and read all tasks, idle tasks first, then by PID."""
-        current = {cpu.current for cpu in self.cpus.values()}
-        for count, (address, pid) in enumerate(self._addresses(), 1):
-            self.found.append(self._find(address, pid))
-            if count % _SLICE == 0:
-                yield Progress(count, 0, "reading tasks")
-        panicked = self._readings.read("panic task", lambda: _panicked(self._program), 0)
-        memory = self.memory = ResidentMemory(
-            self._program, self._page_size, _not_yet_added(self.found)
-        )
-        pids = {task.address: task.raw.pid for task in self.found}
-        for count, task in enumerate(self.found, 1):
-            self.rows.append(self._row(task, current, panicked, memory, pids))
-            if count % _SLICE == 0:
-                yield Progress(count, len(self.found), "reading tasks")
+    def read_on(self) -> Generator[Progress, None, None]:
+        """Find and read all tasks that are still to be read: idle tasks first, then by PID."""
+        while not self.complete:
+            if self._reading is None:
+                self._reading = self._read()
+            try:
+                step = next(self._reading)
+            except StopIteration:
+                break
+            except BaseException:
+                # It was interrupted. Whoever reads on begins again.
+                self._reading = None
+                raise
+            yield step
+
+    def _read(self) -> Generator[Progress, None, None]:
+        self.found.clear()
+        self.rows.clear()
+        self._pids.clear()
+        self._not_yet_added.clear()
+        for address, pid in self._addresses():
+            task = self._find(address, pid)
+            self.found.append(task)
+            self._pids[address] = task.raw.pid
+            self.rows.append(self._row(task))
+            if len(self.rows) % _SLICE == 0:
+                yield Progress(len(self.rows), 0, "reading tasks")
+        if self._memory_comes_last:
+            for count, task in enumerate(self.found):
+                if task.raw.mm:
+                    self.rows[count] = self._with_memory(self.rows[count], task)
+        self.complete = True
 
     # Finding them.
 
@@ -231,18 +260,11 @@ class TaskTable:
                 raw = RawTask._make([None] * len(RawTask._fields))
             raw = raw._replace(pid=pid)
             unreadable.pop("pid", None)
-        return FoundTask(address, raw, unreadable | self._absent)
+        return FoundTask(address, raw, unreadable | self._absent if unreadable else self._absent)
 
     # Giving their members a meaning.
 
-    def _row(
-        self,
-        task: FoundTask,
-        current: set[int],
-        panicked: int,
-        memory: ResidentMemory,
-        pids: dict[int, int | None],
-    ) -> Task:
+    def _row(self, task: FoundTask) -> Task:
         raw = task.raw
         state = cpu = since = policy = ppid = None
         if raw.state is not None and raw.exit_state is not None:
@@ -259,16 +281,20 @@ class TaskTable:
                 # Clocks of CPUs differ by what their last ticks do: never below zero, as in crash.
                 since = max(0, runqueue.clock - raw.last_arrival)
         if raw.parent is not None:
-            ppid = pids.get(raw.parent)
+            # A parent may come behind its children: PIDs are given out again from the start.
+            ppid = self._pids.get(raw.parent)
             if ppid is None:
                 ppid = self._pid_at(raw.parent)
                 if ppid is None:
                     unreadable["ppid"] = f"the parent at {raw.parent:#x} cannot be read"
-        rss, vsize, why = memory.totals(raw.mm)
-        if why:
-            if vsize is None:
-                unreadable["vsize_bytes"] = why
-            unreadable["rss_bytes"] = why
+        rss: int | None = None
+        vsize: int | None = None
+        if raw.mm and self._memory_comes_last:
+            self._count_for_its_memory(raw)
+        else:
+            rss, vsize, why = self.memory.totals(raw.mm)
+            if why:
+                unreadable |= {"rss_bytes": why, "vsize_bytes": why}
         comm = raw.comm
         return Task(
             pid=raw.pid,
@@ -290,10 +316,29 @@ class TaskTable:
             start_time_ns=raw.start_time,
             parent=None if raw.parent is None else Address(raw.parent),
             mm=Address(raw.mm) if raw.mm else None,
-            active=task.address in current,
-            panicked=task.address == panicked,
+            active=task.address in self._running,
+            panicked=task.address == self._panicked,
             unreadable=tuple(Unreadable(*item) for item in unreadable.items()),
         )
+
+    def _count_for_its_memory(self, raw: RawTask) -> None:
+        """Keep the pages that a task has counted and not yet added to its mm's counters."""
+        pending = (raw.file_pages, raw.anon_pages, raw.swap_entries, raw.shmem_pages)
+        if raw.mm and any(pending):
+            counts = self._not_yet_added.setdefault(raw.mm, [0, 0, 0, 0])
+            for index, pages in enumerate(pending):
+                counts[index] += pages or 0
+
+    def _with_memory(self, row: Task, task: FoundTask) -> Task:
+        rss, vsize, why = self.memory.totals(task.raw.mm)
+        unreadable = row.unreadable
+        if why:
+            unreadable = (
+                *(missing for missing in unreadable if missing.what != "rss_bytes"),
+                Unreadable("rss_bytes", why),
+                Unreadable("vsize_bytes", why),
+            )
+        return msgspec.structs.replace(row, rss_bytes=rss, vsize_bytes=vsize, unreadable=unreadable)
 
     def _pid_at(self, address: int) -> int | None:
         if "pid" not in self._layout:
@@ -310,19 +355,6 @@ def _panicked(program: Program) -> int:
     return 0 if task is None else int(task.value_())
 
 
-def _not_yet_added(tasks: list[FoundTask]) -> dict[int, list[int]]:
-    """Pages by mm and kind that its tasks have counted and not yet added to the mm's counters."""
-    pending: dict[int, list[int]] = {}
-    for task in tasks:
-        raw = task.raw
-        if raw.mm and (raw.file_pages or raw.anon_pages or raw.shmem_pages or raw.swap_entries):
-            counts = pending.setdefault(raw.mm, [0, 0, 0, 0])
-            added = (raw.file_pages, raw.anon_pages, raw.swap_entries, raw.shmem_pages)
-            for index, pages in enumerate(added):
-                counts[index] += pages or 0
-    return pending
-
-
 def physical_memory_bytes(program: Program) -> int:
     """Memory up to the highest page, as crash's %MEM counts it."""
     return int(program["max_pfn"].value_()) * int(program["PAGE_SIZE"].value_())
@@ -333,18 +365,28 @@ def physical_memory_bytes(program: Program) -> int:
 _CACHE_KEY = "kscope task table"
 
 
-def task_table_in_slices(target: Target) -> Generator[Progress, None, TaskTable]:
-    """The table of all tasks, read in slices. A dump's is read once.
+def open_task_table(target: Target) -> TaskTable:
+    """The table of all tasks, as far as it has been read. A dump has one, a live target a new one
+    for each question.
 
     :raises QueryError: if there are no types to read it with.
     """
+    if target.identity.live:
+        return TaskTable(target)
     cache = target.program.cache
-    table: TaskTable | None = None if target.identity.live else cache.get(_CACHE_KEY)
+    table: TaskTable | None = cache.get(_CACHE_KEY)
     if table is None:
-        table = TaskTable(target)
-        yield from table.fill()
-        if not target.identity.live:
-            cache[_CACHE_KEY] = table
+        table = cache[_CACHE_KEY] = TaskTable(target)
+    return table
+
+
+def task_table_in_slices(target: Target) -> Generator[Progress, None, TaskTable]:
+    """The table of all tasks, read in slices.
+
+    :raises QueryError: if there are no types to read it with.
+    """
+    table = open_task_table(target)
+    yield from table.read_on()
     return table
 
 
@@ -353,13 +395,10 @@ def task_table(target: Target) -> TaskTable:
 
     :raises QueryError: if there are no types to read it with.
     """
-    slices = task_table_in_slices(target)
-    while True:
-        try:
-            next(slices)
-        except StopIteration as stop:
-            table: TaskTable = stop.value
-            return table
+    table = open_task_table(target)
+    for _ in table.read_on():
+        pass
+    return table
 
 
 def task_rows(target: Target) -> list[Task]:
