@@ -108,6 +108,8 @@ def _run_guest(
         if scenario.capture == "kdump":
             guest.wait_for_power_off(CAPTURE_SECONDS)
         else:
+            if scenario.panic_kind != "none":
+                guest.wait_for_console("end Kernel panic", CAPTURE_SECONDS)
             guest.dump(work / "memory", scenario.qmp_format)
     if scenario.capture == "kdump":
         kdump.take_dump_from(disks[0], new)

@@ -35,7 +35,7 @@ WAITING = {
     "simple-event": "wait_queue",
     "flush-work": "work",
 }
-SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader"}
+SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader", "call"}
 # For these the kernel records no owner, or no certain one.
 OWNER_UNKNOWN = {"semaphore", "spinlock", "percpu_rwsem", "bit_lock"}
 
@@ -92,9 +92,7 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
         "culprits": [_by_comm(tasks, comm)["pid"] for comm in scenario.culprits],
         "tasks": list(tasks.values()),
         "blocked": [
-            pid
-            for pid, task in tasks.items()
-            if task.get("waits_for") and task["state"] == "UN"
+            pid for pid, task in tasks.items() if task.get("waits_for") and task["state"] == "UN"
         ],
         "locks": locks,
         "cycles": cycles,

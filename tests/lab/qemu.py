@@ -101,6 +101,9 @@ class Guest:
     def wait_for_fact(self, name: str, timeout: float) -> None:
         self._wait(lambda: any(fact["fact"] == name for fact in self.facts()), name, timeout)
 
+    def wait_for_console(self, text: str, timeout: float) -> None:
+        self._wait(lambda: text.encode() in self._console.read_bytes(), text, timeout)
+
     def wait_for_power_off(self, timeout: float) -> None:
         self._wait(lambda: self._process.poll() is not None, "power off", timeout)
 

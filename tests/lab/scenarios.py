@@ -143,7 +143,57 @@ SCENARIOS = (
         failing_disk=True,
     ),
     Scenario("memory-low", "none", "qmp", memory_mib=256),
+    Scenario(
+        "offline-cpu-1",
+        "sysrq",
+        "kdump",
+        panic_comm="crasher",
+        culprits=("crasher",),
+        true={"offline_cpus": [1]},
+    ),
     Scenario("hard-lockup", "none", "qmp", culprits=("stuck",), memory_mib=256),
+    Scenario(
+        "stuck-cpus",
+        "none",
+        "qmp",
+        culprits=("stuck",),
+        memory_mib=256,
+        # Without a shared cache, so that a wakeup is a call to the other CPU.
+        cpus="4,sockets=4",
+        settings="rcupdate.rcu_cpu_stall_timeout=5",
+        true={
+            # By comm; CPU 3 is left out, where the queue keeps moving. Deadline and real-time tasks
+            # in the order in which they would run.
+            "queued": {
+                "1": {
+                    "dl": ["deadline-a", "deadline-b"],
+                    "rt": ["rt-high", "rt-low"],
+                    "fair": ["normal-c"],
+                },
+                "2": {"dl": [], "rt": [], "fair": ["behind-a", "behind-b", "behind-c"]},
+            },
+            "realtime": {"3": ["rt-ahead", "rt-behind"]},
+            "realtime_throttled": {"6.1": [3], "6.12": []},
+            "calls": {
+                "1": [
+                    {"function": "storlab_called_and_awaited", "from": 2, "waits": True},
+                    {"function": "storlab_called", "from": None, "waits": False},
+                ]
+            },
+            "wakeups": {"1": ["sleeper"]},
+            "work": {"1": ["storlab_late_work_fn", "storlab_later_work_fn"]},
+            "overdue": {"1": ["storlab_late_timer_fn", "storlab_late_hrtimer_fn"]},
+        },
+    ),
+    Scenario(
+        "panic-stopped",
+        "sysrq",
+        "qmp",
+        panic_comm="crasher",
+        culprits=("crasher",),
+        memory_mib=256,
+        true={"stopped_cpus": [0, 1, 3]},
+    ),
     Scenario(
         "cpus64",
         "none",

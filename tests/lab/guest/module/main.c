@@ -51,6 +51,8 @@ static int storlab_one_step(char *step)
 	if (error == -ENOENT)
 		error = storlab_crash_step(verb, argument);
 	if (error == -ENOENT)
+		error = storlab_cpu_step(verb, argument);
+	if (error == -ENOENT)
 		error = storlab_memory_step(verb, argument);
 	return error;
 }
@@ -151,6 +153,7 @@ static int storlab_facts(struct seq_file *facts, void *unused)
 	}
 	storlab_locks_facts(facts);
 	storlab_objects_facts(facts);
+	storlab_cpu_states_facts(facts);
 	return 0;
 }
 
@@ -162,6 +165,7 @@ static int __init storlab_init(void)
 	error = storlab_locks_init() ?: storlab_objects_init();
 	if (error)
 		return error;
+	storlab_cpu_states_init();
 	directory = proc_mkdir("storlab", NULL);
 	if (!directory || !proc_create("control", 0200, directory, &storlab_control_ops) ||
 	    !proc_create_single("facts", 0400, directory, storlab_facts))

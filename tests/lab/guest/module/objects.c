@@ -218,8 +218,7 @@ int storlab_objects_init(void)
 	return 0;
 }
 
-static void storlab_object(struct seq_file *facts, const char *name, const char *kind,
-			   void *address)
+void storlab_object(struct seq_file *facts, const char *name, const char *kind, void *address)
 {
 	seq_printf(facts,
 		   "{\"fact\": \"object\", \"name\": \"%s\", \"kind\": \"%s\", "

@@ -11,6 +11,7 @@
  */
 int storlab_lock_step(const char *verb, const char *argument);
 int storlab_crash_step(const char *verb, const char *argument);
+int storlab_cpu_step(const char *verb, const char *argument);
 int storlab_memory_step(const char *verb, const char *argument);
 
 /* Have the kernel thread that calls this do steps, and facts tell of them. */
@@ -19,8 +20,11 @@ void storlab_do_here(const char *steps);
 /* JSON lines about the locks and objects of this module. */
 void storlab_locks_facts(struct seq_file *facts);
 void storlab_objects_facts(struct seq_file *facts);
+void storlab_cpu_states_facts(struct seq_file *facts);
+void storlab_object(struct seq_file *facts, const char *name, const char *kind, void *address);
 
 int storlab_locks_init(void);
 int storlab_objects_init(void);
+void storlab_cpu_states_init(void);
 
 #endif
