@@ -9,20 +9,25 @@ import time
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.widgets import ContentSwitcher
 
 from kscope.config import Config, ConfigError, load
 from kscope.dialect.views import find as find_view
 from kscope.model.base import QueryError, subsystem_of
+from kscope.model.codec import to_json
+from kscope.model.fingerprint import Fingerprint, FingerprintQuery
 from kscope.model.system import System, SystemQuery
 from kscope.model.target import DebugInfo, Identity, Opened
 from kscope.report.clipboard import copy
 from kscope.screens.base import DashboardScreen
 from kscope.screens.links import Link, TaskLink
-from kscope.screens.registry import SCREENS
+from kscope.screens.registry import SCREENS, ScreenEntry
+from kscope.screens.remembered import LastTime, decoded, keep_last_time, last_time
 from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
 from kscope.widgets import theme
@@ -95,7 +100,8 @@ class KscopeApp(App[str]):
         Binding("ctrl+q,ctrl+c", "quit", "leave kscope", show=False, priority=True, id="app.quit"),
     ]  # fmt: skip
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, fresh: bool = False) -> None:
+        """:param fresh: whether to begin as if this dump had never been open."""
         no_color = bool(os.environ.get("NO_COLOR"))
         # Textual must be told in its constructor that colours are to go, not only to turn grey.
         super().__init__(ansi_color=True if no_color else None)
@@ -116,6 +122,10 @@ class KscopeApp(App[str]):
         self._facts: list[Cell] = []
         self._current = SCREENS[0].digit
         self._history: list[tuple[str, object]] = []
+        self._begins_fresh = fresh
+        self._last_time = LastTime()
+        self._fingerprint: Fingerprint | None = None
+        self._key_pressed = False
 
     def get_default_screen(self) -> MainScreen:
         """The only screen, as Textual counts them."""
@@ -168,6 +178,7 @@ class KscopeApp(App[str]):
         try:
             opened = await self.session.connect(part=self._opened)
             self._opened(opened)
+            await self._restore()
             self._described(await self.session.ask(SystemQuery()))
         except QueryError as error:
             if error.kind == "cannot-open":
@@ -208,14 +219,70 @@ class KscopeApp(App[str]):
     def _worker_lost(self, sentence: str) -> None:
         self.frame.equivalent.show_message((sentence, "critical"))
 
+    # What was open the last time.
+
+    async def _restore(self) -> None:
+        """Show what was open when this dump was left, unless the reader was faster."""
+        self._fingerprint = fingerprint = await self.session.ask(FingerprintQuery())
+        if self._begins_fresh:
+            return
+        self._last_time = last_time(fingerprint)
+        if self._key_pressed:
+            return
+        for entry in SCREENS:
+            if (screen := self._screen(entry)) is not None:
+                self._restore_screen(entry, screen)
+                if entry.digit == self._current:
+                    screen.focus_first()
+            if entry.module == self._last_time.screen and entry.digit != self._current:
+                await self._show_screen(entry.digit)
+
+    def _restore_screen(self, entry: ScreenEntry, screen: DashboardScreen) -> None:
+        kept = self._last_time.screens.get(entry.module)
+        if kept is not None and screen.REMEMBERS is not None:
+            screen.restore(decoded(kept, screen.REMEMBERS))
+
+    def _keep(self) -> None:
+        """Keep what is open for the next time."""
+        if self._fingerprint is None:
+            return
+        screens = dict(self._last_time.screens)
+        opened = ""
+        for entry in SCREENS:
+            screen = self._screen(entry)
+            remembered = screen.remembered() if screen is not None else None
+            if remembered is not None:
+                screens[entry.module] = msgspec.Raw(to_json(remembered))
+            if entry.digit == self._current:
+                opened = entry.module
+        keep_last_time(self._fingerprint, LastTime(screen=opened, screens=screens))
+
+    def exit(
+        self, result: str | None = None, return_code: int = 0, message: object | None = None
+    ) -> None:
+        """Leave, whatever the reason is; what is open is kept for the next time."""
+        self._keep()
+        super().exit(result, return_code, message)  # type: ignore[arg-type]
+
+    async def on_event(self, event: Event) -> None:
+        """Notice that the reader has begun."""
+        self._key_pressed = self._key_pressed or isinstance(event, Key)
+        await super().on_event(event)
+
     # The screens.
+
+    def _screen(self, entry: ScreenEntry) -> DashboardScreen | None:
+        """A screen, if it was opened."""
+        found = self._main.switcher.query(f"#screen-{entry.digit}")
+        return found.first(DashboardScreen) if found else None
 
     async def _show_screen(self, digit: str) -> DashboardScreen:
         switcher = self._main.switcher
         entry = next(entry for entry in SCREENS if entry.digit == digit)
         name = f"screen-{digit}"
-        if not switcher.query(f"#{name}"):
-            await switcher.mount(entry.create())
+        if self._screen(entry) is None:
+            await switcher.mount(screen := entry.create())
+            self._restore_screen(entry, screen)
         switcher.current = name
         self._current = digit
         labels = [ScreenLabel(entry.digit, entry.name) for entry in SCREENS]
@@ -458,10 +525,10 @@ def _opens(digit: str) -> tuple[type[Any], ...]:
     return opens
 
 
-def run(worker: WorkerProcess, *, mouse: bool) -> int:
+def run(worker: WorkerProcess, *, mouse: bool, fresh: bool) -> int:
     """Run the dashboard on a worker that was just started; returns the exit status."""
     session = Session(worker)
-    app = KscopeApp(session)
+    app = KscopeApp(session, fresh=fresh)
     try:
         sentence = app.run(mouse=mouse)
     finally:

@@ -26,6 +26,7 @@ Options of the dashboard:
   -s VMLINUX     the kernel's vmlinux with debug info; without it, it is looked for by
                  build-ID, and else the types in the dump itself serve
   --debuginfod   download debug info from the servers in DEBUGINFOD_URLS
+  --fresh        begin with the survey, not where this dump was left the last time
   --mouse        let the mouse choose and scroll (takes it from the terminal's own selection)
 
 Wherever a VMCORE is named, demo may stand. Exit status: 0 answered; 1 the target cannot be
@@ -123,6 +124,7 @@ def _dashboard(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kscope", usage=_USAGE.removeprefix("usage: "))
     headless.add_target_options(parser)
     parser.add_argument("--mouse", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args(arguments)
     has_terminal = (
         all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
@@ -154,4 +156,4 @@ def _dashboard(arguments: list[str]) -> int:
 
     if options.vmcore not in ("", "demo"):
         remember_opened(options.vmcore)
-    return run(worker, mouse=options.mouse)
+    return run(worker, mouse=options.mouse, fresh=options.fresh)

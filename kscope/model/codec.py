@@ -49,7 +49,7 @@ def to_json(value: object) -> bytes:
     return msgspec.json.format(_json.encode(value), indent=2)
 
 
-def from_json(data: bytes, expected: type[T]) -> T:
+def from_json(data: bytes | msgspec.Raw, expected: type[T]) -> T:
     """The Query or result in JSON ``data``.
 
     :raises msgspec.DecodeError: if it is not JSON or not an ``expected``.

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
+import msgspec
 from textual.message import Message
 from textual.widget import Widget
 
@@ -71,6 +72,8 @@ class DashboardScreen(Widget):
     NAME: ClassVar[str]
     OPENS: ClassVar[tuple[type[Any], ...]] = ()
     """The kinds of link that this screen opens."""
+    REMEMBERS: ClassVar[msgspec.Struct | None] = None
+    """What ``remembered`` returns of a screen on which nothing was done yet."""
 
     DEFAULT_CSS = """
     DashboardScreen { width: 100%; height: 100%; layout: vertical; }
@@ -116,6 +119,15 @@ class DashboardScreen(Widget):
 
     def go_to(self, place: object) -> None:
         """Go back to what ``place`` returned."""
+
+    def remembered(self) -> msgspec.Struct | None:
+        """What is kept of this screen for the next time that this dump is opened: the Query that it
+        shows, what is selected. Of the type of ``REMEMBERS``."""
+        return None
+
+    def restore(self, remembered: Any) -> None:
+        """Show again what ``remembered`` returned the last time; called once, before the reader
+        does anything on this screen and perhaps before anything is read."""
 
     def go_back_within(self) -> bool:
         """Undo one step inside this screen. Returns whether there was one."""

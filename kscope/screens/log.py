@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from kscope.model.base import Address, Query
+from kscope.model.base import Address
 from kscope.model.log import FACILITIES, LEVELS, Log, LogQuery, Record, Report
 from kscope.screens.base import DashboardScreen
 from kscope.screens.links import AddressLink, CpuLink, Link, LogLink, SymbolLink, TaskLink
@@ -25,6 +26,8 @@ _STAMPS = ("raw", "date", "since")
 _STAMP_TITLES = {
     "raw": "seconds since boot", "date": "date, as log -T", "since": "since the line before",
 }  # fmt: skip
+_NEXT_LEVEL = {7: 4, 4: 3, 3: 7}
+"""All, warnings and worse, errors and worse."""
 _TRACE_START = re.compile(r"^\s*Call Trace:")
 _TRACE_LINE = re.compile(r"^\s*(?:<[/A-Z#]+>|\??\s*[\w.]+\+0x[\da-f]+/0x[\da-f]+|\[<)")
 _LINKS = re.compile(
@@ -36,12 +39,23 @@ _LINKS = re.compile(
 )
 
 
+class LogAsLeft(msgspec.Struct, frozen=True):
+    """What is kept of the log from one run to the next."""
+
+    query: LogQuery = LogQuery()
+    stamp: str = _STAMPS[0]
+    folded: bool = False
+    seq: int | None = None
+    """The record under the cursor; ``None`` at the end of the log."""
+
+
 class LogScreen(DashboardScreen):
     """The log viewer."""
 
     DIGIT: ClassVar[str] = "2"
     NAME: ClassVar[str] = "Log"
     OPENS: ClassVar[tuple[type[Any], ...]] = (LogLink,)
+    REMEMBERS: ClassVar[LogAsLeft] = LogAsLeft()
     HELP_HEADING: ClassVar[str] = "In the log"
     DEFAULT_CSS = """
     LogScreen > Horizontal { height: 1fr; }
@@ -97,7 +111,7 @@ class LogScreen(DashboardScreen):
 
     # What is shown.
 
-    def query_in_focus(self) -> Query[Any] | None:
+    def query_in_focus(self) -> LogQuery:
         """The log as filtered."""
         return LogQuery(
             level=LEVELS[self._worst_level] if self._worst_level < len(LEVELS) - 1 else "",
@@ -106,8 +120,34 @@ class LogScreen(DashboardScreen):
             human_time=self._stamp == "date",
         )
 
+    def remembered(self) -> LogAsLeft | None:
+        """Filters, time and record."""
+        if self._log is None:
+            return None
+        at_end = self._lines.cursor >= len(self._shown) - 1
+        seq = None if at_end else self._log.records[self._shown[self._lines.cursor]].seq
+        return LogAsLeft(self.query_in_focus(), self._stamp, self._folded, seq)
+
+    def restore(self, remembered: LogAsLeft) -> None:
+        """Filter as the last time, and go to the record."""
+        query = remembered.query
+        level = LEVELS.index(query.level) if query.level in LEVELS else self._worst_level
+        if level in _NEXT_LEVEL:
+            self._worst_level = level
+        if query.facility in FACILITIES:
+            self._facility = FACILITIES.index(query.facility)
+        if remembered.stamp in _STAMPS:
+            self._stamp = remembered.stamp
+        self._folded = remembered.folded
+        self._wanted = remembered.seq
+        self._bar.apply(query.match)
+        if self._log is not None:
+            self._show(self._log)
+
     def _show(self, log: Log) -> None:
         self._log = log
+        if self._stamp == "date" and log.boot_time_ns is None:
+            self._stamp = _STAMPS[0]
         self._reports.show_lines(
             _ReportLines(log), empty=Empty("the kernel reported nothing wrong")
         )
@@ -182,14 +222,17 @@ class LogScreen(DashboardScreen):
 
     def action_level(self) -> None:
         """All, warnings and worse, errors and worse."""
-        self._worst_level = {7: 4, 4: 3, 3: 7}[self._worst_level]
+        self._worst_level = _NEXT_LEVEL[self._worst_level]
         self._arrange()
 
     def action_facility(self) -> None:
         """Go through the facilities that occur in the log."""
         if self._log is None:
             return
-        present: list[int | None] = [None, *sorted({r.facility for r in self._log.records})]
+        occurring = {record.facility for record in self._log.records}
+        if self._facility is not None:
+            occurring.add(self._facility)
+        present: list[int | None] = [None, *sorted(occurring)]
         self._facility = present[(present.index(self._facility) + 1) % len(present)]
         self._arrange()
 

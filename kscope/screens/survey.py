@@ -1,7 +1,9 @@
 """Screen 1: what is wrong with this machine and the proof of it; beside it, what machine it was."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -39,11 +41,21 @@ if TYPE_CHECKING:
     from kscope.report.notebook import Block
 
 
+class SurveyAsLeft(msgspec.Struct, frozen=True):
+    """What is kept of the survey from one run to the next."""
+
+    finding: str = ""
+    """The title of the finding under the cursor."""
+    machine: bool = False
+    """Whether the machine's facts were looked at."""
+
+
 class SurveyScreen(DashboardScreen):
     """The first screen."""
 
     DIGIT: ClassVar[str] = "1"
     NAME: ClassVar[str] = "Survey"
+    REMEMBERS: ClassVar[SurveyAsLeft] = SurveyAsLeft()
     HELP_HEADING: ClassVar[str] = "On the survey"
     DEFAULT_CSS = """
     SurveyScreen > #survey-columns { height: 1fr; }
@@ -68,6 +80,7 @@ class SurveyScreen(DashboardScreen):
     def compose(self) -> ComposeResult:
         self._survey: Survey | None = None
         self._machine: System | None = None
+        self._wanted = ""
         self._findings = TextView(wrapped=True, id="survey-findings")
         self._findings.wrap_indent = FINDING_INDENT
         self._evidence = TextView(wrapped=True, id="survey-evidence")
@@ -103,8 +116,9 @@ class SurveyScreen(DashboardScreen):
         )  # fmt: skip
 
     def focus_first(self) -> None:
-        """The findings."""
-        self._findings.focus(scroll_visible=False)
+        """The findings, or the machine's facts where those were looked at."""
+        view = self._system if self.has_class("-machine") else self._findings
+        view.focus(scroll_visible=False)
 
     # What is shown.
 
@@ -152,6 +166,7 @@ class SurveyScreen(DashboardScreen):
             empty=Empty("looking for what is wrong"),
         )  # fmt: skip
         self._findings_pane.show_title(summary(survey))
+        self._move_to_wanted(survey, shown.items)
         self._show_evidence()
 
     def _show_evidence(self) -> None:
@@ -219,6 +234,27 @@ class SurveyScreen(DashboardScreen):
             place = first_place(finding)
             if place is not None:
                 self.dashboard.open_link(place)
+
+    def remembered(self) -> SurveyAsLeft | None:
+        """The finding, and which side."""
+        finding = self._finding
+        title = finding.title if finding is not None else ""
+        return SurveyAsLeft(title, machine=self.has_class("-machine"))
+
+    def restore(self, remembered: SurveyAsLeft) -> None:
+        """Go to the finding as soon as it is found."""
+        self._wanted = remembered.finding
+        self.set_class(remembered.machine, "-machine")
+        if self._survey is not None:
+            self._show(self._survey)
+
+    def _move_to_wanted(self, survey: Survey, items: Sequence[int]) -> None:
+        """Findings come one by one, and the causes go before those that were there."""
+        for item, finding in enumerate(survey.findings):
+            if self._wanted == finding.title:
+                self._findings.move_to(items[item])
+        if survey.signature:
+            self._wanted = ""
 
     def place(self) -> object:
         """The line of the findings under the cursor."""
