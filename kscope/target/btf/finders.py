@@ -99,26 +99,16 @@ class TypeFinder:
 
     def find_anonymous(self, keyword: str, names: tuple[str, ...]) -> Type | None:
         """vmlinux's anonymous type with exactly these members, unless several differ."""
-        candidates = self._anonymous.get((keyword, names), ())
         btf = self.vmlinux.btf
-        layouts = {
-            (btf.size_or_type(type_id), bytes(btf.payload(type_id, words * len(names)))): type_id
-            for type_id, words in candidates
-        }
+        layouts: dict[tuple[int, bytes], int] = {}
+        for kind, words in _ANONYMOUS[keyword]:
+            for type_id in btf.ids(kind):
+                if btf.info(type_id) & 0xFFFF != len(names) or btf.name(type_id):
+                    continue
+                members = btf.payload(type_id, words * len(names))
+                if all(map(btf.has_string, members[0::words], names)):
+                    layouts.setdefault((btf.size_or_type(type_id), bytes(members)), type_id)
         return self.vmlinux.type(min(layouts.values())) if len(layouts) == 1 else None
-
-    @cached_property
-    def _anonymous(self) -> dict[tuple[str, tuple[str, ...]], list[tuple[int, int]]]:
-        btf = self.vmlinux.btf
-        found: dict[tuple[str, tuple[str, ...]], list[tuple[int, int]]] = {}
-        for keyword, kinds in _ANONYMOUS.items():
-            for kind, words in kinds:
-                for type_id in btf.ids(kind):
-                    if not btf.name(type_id):
-                        members = btf.payload(type_id, words * (btf.info(type_id) & 0xFFFF))
-                        names = tuple(btf.string(offset) for offset in members[0::words])
-                        found.setdefault((keyword, names), []).append((type_id, words))
-        return found
 
 
 def _find_in(builder: TypeBuilder, kind: TypeKind, name: str) -> Type | None:
@@ -226,13 +216,9 @@ class _Names:
                 address = self._section.per_cpu_start + offset
                 return Object(self._prog, types.type(variable_type), address=address)
         if FindObjectFlags.CONSTANT in flags:
-            type_id = self._enumerators.get(name)
-            if type_id is not None:
-                drgn_type = types.type(type_id)
-                value = next(
-                    item.value for item in drgn_type.enumerators or () if item.name == name
-                )
-                return Object(self._prog, drgn_type, value)
+            constant = self._constant(name)
+            if constant is not None:
+                return constant
         if FindObjectFlags.FUNCTION in flags:
             return self._function(name)
         return None
@@ -250,15 +236,26 @@ class _Names:
             raise DamagedBtfError(f"the function {name} has no prototype")
         return Object(self._prog, drgn_type, address=address)
 
+    def _constant(self, name: str) -> Object | None:
+        types = self._section.types
+        for offset in types.btf.offsets_of(name):
+            type_id = self._enumerators.get(offset)
+            if type_id is not None:
+                drgn_type = types.type(type_id)
+                enumerators = drgn_type.enumerators or ()
+                value = next(item.value for item in enumerators if item.name == name)
+                return Object(self._prog, drgn_type, value)
+        return None
+
     @cached_property
-    def _enumerators(self) -> dict[str, int]:
-        """Type id by the name of an enumerator; the first one, as for types."""
+    def _enumerators(self) -> dict[int, int]:
+        """Type id by where the name of an enumerator lies; the first one, as for types."""
         btf = self._section.types.btf
-        found: dict[str, int] = {}
-        for kind, words in _ANONYMOUS["enum"]:
-            for type_id in btf.ids(kind):
-                for offset in btf.payload(type_id, words * (btf.info(type_id) & 0xFFFF))[0::words]:
-                    found.setdefault(btf.string(offset), type_id)
+        found: dict[int, int] = {}
+        for kind, words in reversed(_ANONYMOUS["enum"]):
+            for type_id in reversed(btf.ids(kind)):
+                names = btf.payload(type_id, words * (btf.info(type_id) & 0xFFFF))[0::words]
+                found.update(dict.fromkeys(names, type_id))
         return found
 
     @cached_property

@@ -5,11 +5,12 @@ The format is described in the kernel's Documentation/bpf/btf.rst. A type record
 number of members call for. Ids count the records from 1; 0 is void. A kernel module's BTF is
 *split*: its ids and its string offsets continue where those of vmlinux end.
 
-What is read here comes out of a crash dump, where a page may be missing, stale or hostile, so
-everything that can be checked in bulk is checked once, when the section is opened: header, bounds,
-every record's kind and flags, every string offset and every type id. What needs the meaning of a
-type (members that leave their structure, a structure that contains itself) is checked by
-`kscope.target.btf.types` when that type is built. Both say so by raising `DamagedBtfError`.
+What is read here comes out of a crash dump, where a page may be missing, stale or hostile. When a
+section is opened, its header and bounds, every record's kind, flags and length and every type's
+name are checked, which no page of zeros or of something else passes. The names and ids that a type
+refers to are checked when they are looked at, so that a damaged type takes no others with it; and
+what needs the meaning of a type (members that leave their structure, a structure that contains
+itself) by `kscope.target.btf.types` when that type is built. All raise `DamagedBtfError`.
 
 A kernel has about 100,000 types, and opening a dump waits for this module: the only loop that runs
 once per type does nothing but step from record to record, and everything else works on whole
@@ -19,6 +20,7 @@ columns at C speed.
 from __future__ import annotations
 
 import enum
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from itertools import compress
@@ -96,19 +98,8 @@ _MUST_NOT_HAVE_NAME = {
     Kind.RESTRICT,
     Kind.FUNC_PROTO,
 }
-_REFERS_TO_TYPE = {
-    Kind.PTR,
-    Kind.TYPEDEF,
-    Kind.VOLATILE,
-    Kind.CONST,
-    Kind.RESTRICT,
-    Kind.FUNC,
-    Kind.FUNC_PROTO,
-    Kind.VAR,
-    Kind.DECL_TAG,
-    Kind.TYPE_TAG,
-}
-"""Kinds whose third word is a type id rather than a size."""
+_IN_THE_MIDDLE = "a name starts in the middle of another name"
+_BEYOND_THE_STRINGS = "a name lies beyond the end of the strings"
 
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\0"
 
@@ -123,8 +114,6 @@ def _flags(kinds: Iterable[Kind]) -> bytes:
 
 _SELECT_NAMED = _flags(_MUST_HAVE_NAME)
 _SELECT_UNNAMED = _flags(_MUST_NOT_HAVE_NAME)
-_SELECT_REFERRING = _flags(_REFERS_TO_TYPE)
-_SELECT_KIND = {kind: _flags([kind]) for kind in Kind}
 
 
 class _RecordLengths(dict[int, int]):
@@ -174,7 +163,7 @@ class Btf:
             swapped = struct.unpack(f"{'<' if little_endian else '>'}{len(types) // 4}I", types)
             self.words = memoryview(struct.pack(f"={len(swapped)}I", *swapped)).cast("I")
         self._index()
-        self._check()
+        self._check_names()
 
     def _index(self) -> None:
         words = self.words
@@ -196,79 +185,84 @@ class Btf:
         self.infos = [words[start + 1] for start in self.starts]
         self.kinds = bytes([info >> 24 & 0x1F for info in self.infos])
 
-    def _check(self) -> None:
-        words, starts, kinds = self.words, self.starts, self.kinds
-        self.names = [words[start] for start in starts]
+    def _check_names(self) -> None:
+        self.names = [self.words[start] for start in self.starts]
         """String offset of each type's name."""
-        if not all(compress(self.names, kinds.translate(_SELECT_NAMED))):
+        if not all(compress(self.names, self.kinds.translate(_SELECT_NAMED))):
             raise DamagedBtfError("a type that must have a name has none")
-        if any(compress(self.names, kinds.translate(_SELECT_UNNAMED))):
+        if any(compress(self.names, self.kinds.translate(_SELECT_UNNAMED))):
             raise DamagedBtfError("a type that cannot have a name has one")
-
-        strings = list(self.names)
-        types = [words[start + 2] for start in compress(starts, kinds.translate(_SELECT_REFERRING))]
-        for kind in (Kind.STRUCT, Kind.UNION):
-            for first, end in self._elements(kind):
-                strings.extend(words[first:end:3])
-                types.extend(words[first + 1 : end : 3])
-        for first, end in self._elements(Kind.FUNC_PROTO):
-            strings.extend(words[first:end:2])
-            types.extend(words[first + 1 : end : 2])
-        for first, end in self._elements(Kind.ENUM):
-            strings.extend(words[first:end:2])
-        for first, end in self._elements(Kind.ENUM64):
-            strings.extend(words[first:end:3])
-        for first, end in self._elements(Kind.DATASEC):
-            types.extend(words[first:end:3])
-        for start in compress(starts, kinds.translate(_SELECT_KIND[Kind.ARRAY])):
-            types.append(words[start + 3])
-            types.append(words[start + 4])
-
-        if max(types, default=0) >= self.end_id:
-            raise DamagedBtfError(f"a type refers to type {max(types)} of {self.end_id - 1}")
-        # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
-        # the kernel when it relocates a module's, lets one string be the tail of another.
         before = b"\0" + self._all_strings[:-1]
         try:
-            if any(map(before.__getitem__, strings)):
-                raise DamagedBtfError("a name starts in the middle of another name")
+            if any(map(before.__getitem__, self.names)):
+                raise DamagedBtfError(_IN_THE_MIDDLE)
         except IndexError:
-            raise DamagedBtfError(
-                f"a name lies at {max(strings):#x}, beyond the end of the strings"
-            ) from None
-
-    def _elements(self, kind: Kind) -> Iterator[tuple[int, int]]:
-        """Where the members, enumerators or parameters of each type of a kind lie in `words`."""
-        size = _WORDS_PER_ELEMENT[kind]
-        select = self.kinds.translate(_SELECT_KIND[kind])
-        for start, info in zip(
-            compress(self.starts, select), compress(self.infos, select), strict=True
-        ):
-            yield start + 3, start + 3 + size * (info & 0xFFFF)
+            raise DamagedBtfError(_BEYOND_THE_STRINGS) from None
 
     @property
     def _all_strings(self) -> bytes:
         return (self.base._all_strings if self.base else b"") + self._strings
 
     def string(self, offset: int) -> str:
-        """The string at an offset, which must be one that occurs in the type section."""
-        if offset < self._first_string:
+        """The string at an offset that the type section tells.
+
+        :raises DamagedBtfError: if none starts there.
+        """
+        start = self._start_of_string(offset)
+        if start < 0:
             assert self.base is not None
             return self.base.string(offset)
-        start = offset - self._first_string
         return self._strings[start : self._strings.index(0, start)].decode("ascii")
+
+    def _start_of_string(self, offset: int) -> int:
+        """Where in this section's own strings one starts; negative if it is one of the base's."""
+        start = offset - self._first_string
+        if start >= len(self._strings):
+            raise DamagedBtfError(_BEYOND_THE_STRINGS)
+        # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
+        # the kernel when it relocates a module's, lets one string be the tail of another.
+        if start > 0 and self._strings[start - 1]:
+            raise DamagedBtfError(_IN_THE_MIDDLE)
+        return start
+
+    def has_string(self, offset: int, text: str) -> bool:
+        """Whether the string at an offset, as for `string()`, is this one."""
+        start = self._start_of_string(offset)
+        if start < 0:
+            assert self.base is not None
+            return self.base.has_string(offset, text)
+        return self._strings.startswith(_terminated(text), start)
+
+    def offsets_of(self, text: str) -> Iterator[int]:
+        """Where a string lies, in the base's strings too: once, or a second time if it is damaged.
+
+        Searching for one string is much faster than listing all of them by what they say.
+        """
+        if self.base:
+            yield from self.base.offsets_of(text)
+        wanted = _terminated(text)
+        if self._strings.startswith(wanted):
+            yield self._first_string
+        position = -1
+        while (position := self._strings.find(b"\0" + wanted, position + 1)) >= 0:
+            yield self._first_string + position + 1
 
     def ids(self, kind: Kind) -> list[int]:
         """Ids of this section's own types of a kind, in their order."""
         ids = self._ids_by_kind.get(kind)
         if ids is None:
-            select = self.kinds.translate(_SELECT_KIND[kind])
-            ids = list(compress(range(self.first_id, self.end_id), select))
+            pattern = re.escape(bytes([kind]))
+            ids = [self.first_id + found.start() for found in re.finditer(pattern, self.kinds)]
             self._ids_by_kind[kind] = ids
         return ids
 
     def kind(self, type_id: int) -> int:
-        """`Kind` of a type of this section or its base."""
+        """`Kind` of a type of this section or its base.
+
+        :raises DamagedBtfError: if there is no type of that id.
+        """
+        if type_id >= self.end_id:
+            raise DamagedBtfError(f"a type refers to type {type_id} of {self.end_id - 1}")
         if type_id >= self.first_id:
             return self.kinds[type_id - self.first_id]
         return self.base.kind(type_id) if self.base else Kind.VOID
@@ -289,6 +283,10 @@ class Btf:
         """The words that follow the first three of one of this section's own types."""
         start = self.starts[type_id - self.first_id] + 3
         return self.words[start : start + words]
+
+
+def _terminated(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace") + b"\0"
 
 
 def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, bytes]:
@@ -323,4 +321,8 @@ def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, 
         raise DamagedBtfError("its strings are not terminated")
     if strings.translate(None, delete=_PRINTABLE):
         raise DamagedBtfError("its strings hold bytes that no name has")
+    # Equal strings are written once, and the empty one is the first of vmlinux's: two zeros in a
+    # row are a page that was zeroed, and members whose names were there would seem to be anonymous.
+    if b"\0\0" in strings:
+        raise DamagedBtfError("its strings are empty where names should be")
     return data[type_start : type_start + type_size], strings

@@ -165,7 +165,7 @@ class KernelModules:
                 found.append(KernelModule(module))
                 if len(found) > _MAX_MODULES:
                     break
-        except (LookupError, FaultError):
+        except (LookupError, FaultError, BtfError):
             pass
         return found
 
@@ -202,7 +202,7 @@ class KernelModules:
                 found[item.module.value_()] = (btf.data.value_(), btf.data_size.value_())
                 if len(found) > _MAX_MODULES:
                     break
-        except (LookupError, FaultError):
+        except (LookupError, FaultError, BtfError):
             pass
         return found
 

@@ -6,15 +6,21 @@ every kdump of a panic: ``__crash_kexec()``, where the panicking CPU's registers
 then falls back to the frame pointer, which is still that of ``panic()``, and so loses ``panic()``
 itself. DWARF has the frame's size; here the stack is asked for it: the caller's return address is
 the first one above the stack pointer that follows a call of ``__crash_kexec()``.
+
+drgn reads the tables, some megabytes, at the first stack trace, and only then is that looked for:
+what a list of tasks needs is there without.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Sequence
 
-from drgn import FaultError, Object, Program, offsetof
+from drgn import FaultError, Object, Program, Symbol, offsetof
 from drgn.helpers.linux.percpu import per_cpu_ptr
 
+from kscope.target.btf.errors import BtfError
 from kscope.target.btf.symbols import KernelSymbols
 
 _NOTE_HEADER = 12 + 8
@@ -23,6 +29,12 @@ _MOST_FRAME_BYTES = 1024
 """``__crash_kexec()`` keeps one ``struct pt_regs`` (168 bytes) on the stack and little else."""
 _CALL = 0xE8
 _CALL_SIZE = 5
+
+_FINDER = "kscope-crash-kexec"
+_ASKED_BEFORE_READING = "__stop_orc_unwind"
+"""What drgn looks up when it is about to read the tables, and hardly anyone else."""
+
+_READ_ERRORS = (LookupError, FaultError, ValueError, BtfError)
 
 _ORC = struct.Struct("<hhH")
 """struct orc_entry: sp_offset, bp_offset, and bit-fields whose meaning depends on the version."""
@@ -42,29 +54,52 @@ def enable_unwinding(prog: Program, symbols: KernelSymbols) -> list[str]:
             " pointers and may be cut short."
         )
     else:
-        _describe_crash_kexec(prog, symbols)
+        prog.register_symbol_finder(_FINDER, _CrashKexec(symbols), enable_index=0)
     try:
         prog.create_loaded_modules()
-    except (LookupError, FaultError, ValueError) as error:
+    except _READ_ERRORS as error:
         missing.append(
             f"The list of modules cannot be read ({error}), so stacks end at functions in modules."
         )
     return missing
 
 
-def _describe_crash_kexec(prog: Program, symbols: KernelSymbols) -> None:
-    """Give drgn the ORC entry that ``__crash_kexec()`` lacks, if a CPU's registers are inside.
+class _CrashKexec:
+    """Gives drgn the ORC entry that ``__crash_kexec()`` lacks, if a CPU's registers are inside.
 
-    drgn reads the tables once, at the first stack trace. The entry stands in the program's memory
-    during that reading only: whoever reads memory afterwards sees what is in the dump.
+    Registered as a symbol finder that finds nothing: drgn asks for the tables' symbols when it is
+    about to read them. The entry stands in the program's memory for that one reading: whoever reads
+    memory afterwards sees what is in the dump.
     """
-    function = symbols.unique("__crash_kexec")
-    try:
+
+    def __init__(self, symbols: KernelSymbols) -> None:
+        self._symbols = symbols
+        self._asked = False
+
+    def __call__(
+        self,
+        prog: Program,
+        name: str | None,
+        address: int | None,  # noqa: ARG002
+        one: bool,  # noqa: ARG002
+    ) -> Sequence[Symbol]:
+        if name == _ASKED_BEFORE_READING and not self._asked:
+            self._asked = True
+            # If this cannot be done, the frame of panic() is lost, as it is without it.
+            with contextlib.suppress(*_READ_ERRORS):
+                self._describe(prog)
+        return ()
+
+    def _describe(self, prog: Program) -> None:
+        """
+        :raises: one of ``_READ_ERRORS`` if the dump lacks what this needs.
+        """
+        function = self._symbols.unique("__crash_kexec")
         registers = _crash_registers(prog)
         if function is None or not 0 <= registers.ip.value_() - function.address < function.size:
             return
         frame_size = _frame_size(prog, registers.sp.value_(), function.address)
-        entry = _covering_entry(prog, symbols, function.address)
+        entry = _covering_entry(prog, self._symbols, function.address)
         if frame_size is None or entry is None:
             return
         original = prog.read(entry, _ORC.size)
@@ -74,16 +109,13 @@ def _describe_crash_kexec(prog: Program, symbols: KernelSymbols) -> None:
         sp_offset, bp_offset, how = _ORC.unpack(prog.read(entry + _ORC.size, _ORC.size))
         if (sp_offset, bp_offset) != (8, 0):
             return
-    except (LookupError, FaultError, ValueError):
-        return
-    contents = [_ORC.pack(frame_size, 0, how)]
-    prog.add_memory_segment(
-        entry,
-        _ORC.size,
-        lambda _address, count, offset, _physical: contents[0][offset : offset + count],
-    )
-    prog.stack_trace(registers)
-    contents[0] = original
+        contents = [original, _ORC.pack(frame_size, 0, how)]
+
+        def read(_address: int, count: int, offset: int, _physical: bool) -> bytes:
+            read_now: bytes = contents.pop() if len(contents) > 1 else original
+            return read_now[offset : offset + count]
+
+        prog.add_memory_segment(entry, _ORC.size, read)
 
 
 def _crash_registers(prog: Program) -> Object:

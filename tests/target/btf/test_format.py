@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from drgn import Architecture, Platform, Program
 
 from kscope.target.btf.errors import DamagedBtfError
 from kscope.target.btf.format import Btf, Kind
+from kscope.target.btf.types import TypeBuilder
 from tests.target.btf.blob import Blob, header, small_kernel
 
 
@@ -102,19 +104,9 @@ def _far() -> int:
         (_with_type(0, Kind.STRUCT << 24 | 2, 8, 0, 1, 0), "cut off"),
         (_with_type(0, Kind.TYPEDEF << 24, 1), "must have a name"),
         (_with_type(1, Kind.PTR << 24, 1), "cannot have a name"),
-        (_with_type(0, Kind.PTR << 24, _far()), "refers to type"),
-        (_with_type(0, Kind.ARRAY << 24, 0, _far(), 1, 1), "refers to type"),
-        (_with_type(0, Kind.ARRAY << 24, 0, 1, _far(), 1), "refers to type"),
-        (_with_type(0, Kind.STRUCT << 24 | 1, 8, 0, _far(), 0), "refers to type"),
-        (_with_type(0, Kind.FUNC_PROTO << 24 | 1, 0, 0, _far()), "refers to type"),
-        (_with_type(1, Kind.DATASEC << 24 | 1, 8, _far(), 0, 8), "refers to type"),
         (_with_type(_far(), Kind.INT << 24, 4, 32), "beyond the end of the strings"),
         (_with_type(len(small_kernel().strings), Kind.INT << 24, 4, 32), "beyond the end"),
         (_with_type(2, Kind.INT << 24, 4, 32), "middle of another name"),
-        (_with_type(0, Kind.STRUCT << 24 | 1, 8, 2, 1, 0), "middle of another name"),
-        (_with_type(0, Kind.ENUM << 24 | 1, 4, _far(), 1), "beyond the end of the strings"),
-        (_with_type(0, Kind.ENUM64 << 24 | 1, 8, 2, 1, 0), "middle of another name"),
-        (_with_type(0, Kind.FUNC_PROTO << 24 | 1, 0, 2, 1), "middle of another name"),
     ],
 )
 def test_damage_is_refused_with_a_sentence(data: bytes, how: str) -> None:
@@ -123,3 +115,47 @@ def test_damage_is_refused_with_a_sentence(data: bytes, how: str) -> None:
     assert caught.value.sentence.startswith("The BTF in the dump is damaged: ")
     assert caught.value.sentence.endswith(".")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "how"),
+    [
+        (_with_type(0, Kind.PTR << 24, _far()), "refers to type"),
+        (_with_type(0, Kind.ARRAY << 24, 0, _far(), 1, 1), "refers to type"),
+        (_with_type(0, Kind.STRUCT << 24 | 1, 8, 0, _far(), 0), "refers to type"),
+        (_with_type(0, Kind.FUNC_PROTO << 24 | 1, 0, 0, _far()), "refers to type"),
+        (_with_type(0, Kind.STRUCT << 24 | 1, 8, 2, 1, 0), "middle of another name"),
+        (_with_type(0, Kind.ENUM << 24 | 1, 4, _far(), 1), "beyond the end of the strings"),
+        (_with_type(0, Kind.ENUM64 << 24 | 1, 8, 2, 1, 0), "middle of another name"),
+        (_with_type(0, Kind.FUNC_PROTO << 24 | 1, 0, 2, 1), "middle of another name"),
+    ],
+)
+def test_damage_in_what_a_type_refers_to_is_found_when_it_is_built(data: bytes, how: str) -> None:
+    btf = Btf(data)
+    types = TypeBuilder(Program(Platform(Architecture.X86_64)), btf)
+
+    with pytest.raises(DamagedBtfError, match=how):
+        types.type(btf.end_id - 1)
+    assert types.type(btf.ids(Kind.STRUCT)[0]).size == 4
+
+
+def test_a_page_of_zeros_among_the_names_is_refused() -> None:
+    sound = small_kernel().bytes()
+    zeroed = sound.replace(b"task\0", bytes(5))
+    assert zeroed != sound
+    with pytest.raises(DamagedBtfError, match="empty where names should be"):
+        Btf(zeroed)
+
+
+def test_a_string_is_found_wherever_it_lies() -> None:
+    base = Btf(small_kernel().bytes())
+    module = Blob(first_id=base.end_id, first_string=base.string_end)
+    module.compound("driver", 16, [("list", base.ids(Kind.STRUCT)[1], 0)])
+    btf = Btf(module.bytes(), base=base)
+
+    for text in ("task", "list_head", "driver", "list"):
+        offsets = list(btf.offsets_of(text))
+        assert offsets
+        assert all(btf.string(offset) == text for offset in offsets)
+        assert all(btf.has_string(offset, text) for offset in offsets)
+    assert list(btf.offsets_of("ask")) == []
