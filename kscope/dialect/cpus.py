@@ -66,7 +66,9 @@ def equivalent(query: CpusQuery) -> Equivalent:
             f"p cpu_worker_pools:{which}",
         )
     note = "what each runs: runq -m; whether interrupts were on: RFLAGS in bt -a"
-    return Equivalent(f"runq -T{select}", _code(query, _DRGN_GRID), note)
+    if cpus:
+        note += "; crash's -T takes no -c"
+    return Equivalent("runq -T", _code(query, _DRGN_GRID), note)
 
 
 def _code(query: CpusQuery, body: str) -> str:
@@ -198,7 +200,7 @@ def _row(cpu: Cpu) -> str:
     running = current.running_ns if current else None
     line = (
         f"{cpu.cpu:>3}  {letter} {STATES[letter]:<15}  {irqs(cpu):<3}"
-        f"{_or_dash(cpu.nr_running):>4}  {'-' if cpu.online is False else _lag(cpu.lag_ns):>7}"
+        f"{_or_dash(cpu.nr_running):>4}  {'-' if cpu.offline else _lag(cpu.lag_ns):>7}"
         f"  {'-' if running is None else in_words(running):>8}"
         f"  {'-' if current is None else current.pid:<7}  {current.comm if current else '-'}"
     )
@@ -230,9 +232,9 @@ def remarks(cpu: Cpu) -> Iterator[str]:
         yield f"no tick for {in_words(cpu.tick_ago_ns)}"
     if cpu.interrupt:
         yield f"in {cpu.interrupt}"
-    if cpu.online is False and cpu.active:
+    if cpu.stopped:
         yield "stopped by panic()"
-    if cpu.registers_note and cpu.online is not False:
+    if cpu.registers_note and not cpu.offline:
         yield cpu.registers_note
 
 

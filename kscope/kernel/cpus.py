@@ -75,7 +75,7 @@ def cpus(target: Target, query: CpusQuery) -> Generator[Progress | Part[Cpus], N
         if number and number % _SLICE == 0:
             yield Progress(number, len(answer.wanted), "unwinding the CPUs' stacks")
         cpu = answer.cpu(seen)
-        if not query.busy or (cpu.online is not False and cpu.idle is not True):
+        if cpu.busy or not query.busy:
             found.append(cpu)
     return answer.result(found)
 
@@ -104,8 +104,9 @@ class _Answer:
                 f"There is no CPU {missing[0]}.", f"There are {_numbers(self._possible)}."
             )
         self._online = read("online CPUs", lambda: _mask(program, "__cpu_online_mask"), None)
-        # Since Linux 2.6; a CPU that panic() stops stays active.
+        # stop_this_cpu(), which panic() has the others call, takes them off the online ones alone.
         self._active = read("active CPUs", lambda: _mask(program, "__cpu_active_mask"), None)
+        self._present = read("present CPUs", lambda: _mask(program, "__cpu_present_mask"), None)
         self._saved = cpus_with_crash_notes(program, self._possible)
         self._panic_cpu = read("panic CPU", lambda: _panic_cpu(program), None)
         self._threshold = read("watchdog_thresh", lambda: threshold_seconds(program), None)
@@ -152,7 +153,7 @@ class _Answer:
         read = readings.read
         online = None if self._online is None else cpu in self._online
         active = None if self._active is None else cpu in self._active
-        source, note = registers_from(self._target, cpu, self._online, self._saved)
+        source, note = registers_from(self._target, cpu, self._online, self._present, self._saved)
         found: list[Stretch] = []
         task = seen.current
         if task is not None and source != "none":
@@ -178,7 +179,8 @@ class _Answer:
         quiet = Readings()
         known = watchdog(program, cpu, self._now_ns, quiet)
         ticked = tick(program, cpu, self._monotonic_ns, self._jiffy_ns, quiet)
-        tick_ago = ticked.last_ago_ns if online and ticked.stopped is False else None
+        at_work = bool(online or active)
+        tick_ago = ticked.last_ago_ns if at_work and ticked.stopped is False else None
         rq = seen.rq
         queues = None if rq is None else Runqueue(rq, current, self._now_ns, readings)
         busy = queues is not None and seen.nr_running != 0
@@ -208,9 +210,9 @@ class _Answer:
                 irqs_off=irqs is False or bool(interrupt),
                 # An idle CPU may be stuck in an interrupt, too.
                 idle=seen.idle and not interrupt,
-                online=online,
+                at_work=at_work,
             ),
-            spinning=read("spinning", lambda: spinning(program, found), None),
+            spinning=read("spinning", lambda: spinning(program, cpu, found), None),
             rt=queues.realtime() if queues and busy else (),
             fair=queues.fair() if queues and busy else (),
             dl=queues.deadline() if queues and busy else (),

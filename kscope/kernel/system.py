@@ -173,7 +173,7 @@ def _cpu_states(target: Target) -> tuple[CpuState, ...]:
                 idle=current == idle_task(program, cpu),
                 pid=current.pid.value_(),
                 comm=printable(current.comm.string_()),
-                registers=registers_from(target, cpu, sorted(online), saved)[0],
+                registers=registers_from(target, cpu, sorted(online), None, saved)[0],
             )
         )
     return tuple(states)

@@ -156,6 +156,8 @@ class Spinning(msgspec.Struct, frozen=True, kw_only=True):
     """The lock, where it could be told from the registers."""
     name: str
     """The lock's symbol, or what it is part of."""
+    cpus: tuple[int, ...] = ()
+    """The CPUs that have not handled its call, if it waits for other CPUs."""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -180,6 +182,7 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     """What it is for: the work function, or the task that it will wake."""
     task: Address | None = None
+    pid: int | None = None
 
     @property
     def overdue(self) -> bool:
@@ -276,6 +279,7 @@ class Ipi(msgspec.Struct, frozen=True, kw_only=True):
     task: Queued | None = None
     """Whom a wakeup is for."""
     from_cpu: int | None = None
+    """Who asked, if that can be told: a sender that does not wait leaves no trace of itself."""
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,7 +331,7 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     cpu: int
     online: bool | None
     active: bool | None
-    """Whether the scheduler may use it. Offline but active is a CPU that panic() stopped."""
+    """Whether the scheduler may use it."""
     idle: bool | None
     """Whether it runs its idle task."""
     current: OnCpu | None
@@ -367,6 +371,21 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     timers: Timers | None = None
     health: Health | None = None
     unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether panic() stopped it, which takes a CPU off the online ones while it is active."""
+        return self.online is False and self.active is True
+
+    @property
+    def offline(self) -> bool:
+        """Whether it was offline before anything stopped it."""
+        return self.online is False and not self.stopped
+
+    @property
+    def busy(self) -> bool:
+        """Whether it did anything else than idle, as far as can be told."""
+        return not self.offline and self.idle is not True
 
     @property
     def runs_realtime(self) -> bool:
@@ -434,7 +453,7 @@ def state_of(cpu: Cpu) -> str:
     """The letter of ``STATES`` for a CPU."""
     if cpu.panicked:
         return "P"
-    if cpu.online is False and cpu.active is not True:
+    if cpu.offline:
         return "O"
     if cpu.lockup is not None:
         return "H" if cpu.lockup.kind == "hard" else "L"
@@ -453,7 +472,7 @@ def state_of(cpu: Cpu) -> str:
 
 def lags(cpu: Cpu, threshold_seconds: int | None) -> bool:
     """Whether a CPU's runqueue clock stands still although the CPU has work or should be online."""
-    if cpu.lag_ns is None or cpu.idle or cpu.online is False:
+    if cpu.lag_ns is None or cpu.idle or cpu.offline:
         return False
     return cpu.lag_ns > (threshold_seconds or 10) * 1_000_000_000
 

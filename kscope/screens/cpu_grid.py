@@ -47,15 +47,13 @@ def state_words(cpu: Cpu) -> str:
         return f"{lockup} spinning" if cpu.spinning is not None else lockup
     if letter == "X" and cpu.tick_ago_ns is not None and cpu.tick_ago_ns > 10**9:
         return f"irqs off {in_words(cpu.tick_ago_ns)}"
-    if letter == "O" and cpu.active:
-        return "stopped by panic"
     return words
 
 
 def irq_span(cpu: Cpu) -> Span:
     """Whether its interrupts were on."""
     if cpu.irqs_enabled is None:
-        return Span("?", "warning" if cpu.online is not False else "dim")
+        return Span("?", "dim" if cpu.offline else "warning")
     if cpu.irqs_enabled:
         return Span("on")
     return Span("off", "critical" if cpu.irqs_off else "")
@@ -251,7 +249,12 @@ class CpuGrid(LineView):
         task = line(who) if current is None or cpu.idle else line(f"{who} {current.pid}")
         numbers = line(
             ("run ", "dim"), "?" if cpu.nr_running is None else str(cpu.nr_running),
-            (" irq ", "dim"), irq_span(cpu), (" lag ", "dim"), lag_span(cpu, self._threshold),
+            (" irq ", "dim"), irq_span(cpu),
+            *(
+                [Span("  stopped", "dim")]
+                if cpu.stopped
+                else [Span(" lag ", "dim"), lag_span(cpu, self._threshold)]
+            ),
         )  # fmt: skip
         return head, task, numbers
 

@@ -91,7 +91,7 @@ def _why_no_backtrace(cpu: Cpu) -> str:
     for missing in cpu.unreadable:
         if missing.what == "backtrace":
             return missing.why
-    if cpu.online is False:
+    if cpu.offline:
         return "offline: there is nothing that it ran"
     return cpu.registers_note or "its registers were not saved"
 
@@ -222,7 +222,7 @@ def runqueue_lines(cpu: Cpu, threshold_seconds: int | None, clock_cpu: int | Non
         rows.append(("RT", ("throttled: it used up its share of the time", "critical")))
     rows += _class_rows("" if throttled else "RT", cpu.rt, show_empty=not throttled)
     rows += _class_rows("fair", cpu.fair, show_empty=True)
-    if cpu.lag_ns is not None and cpu.online is not False:
+    if cpu.lag_ns is not None and not cpu.offline:
         rows.append(("clock", _clock(cpu, threshold_seconds, clock_cpu)))
     if queues is not None:
         rows += _class_rows("wake list", queues.wake_list, show_empty=True)

@@ -30,17 +30,17 @@ from kscope.widgets.states import Empty, State
 from kscope.widgets.text_view import TextView
 
 _FILTERS: dict[str, Callable[[Cpu, int | None], bool]] = {
-    "busy": lambda cpu, _: cpu.online is not False and cpu.idle is not True,
+    "busy": lambda cpu, _: cpu.busy,
     "lagging": lags,
     "interrupts off": lambda cpu, _: cpu.irqs_off,
-    "offline": lambda cpu, _: cpu.online is False,
+    "offline": lambda cpu, _: cpu.offline,
     "real-time": lambda cpu, _: cpu.runs_realtime,
 }
 _PANES = ("backtrace", "runqueue", "timers", "watchdog")
 _SORTS: dict[str, Callable[[Cpu], Any]] = {
     "number": lambda cpu: cpu.cpu,
     "state": lambda cpu: list(STATES).index(state_of(cpu)),
-    "lag": lambda cpu: -(cpu.lag_ns or 0) if cpu.online is not False else 1,
+    "lag": lambda cpu: 1 if cpu.offline else -(cpu.lag_ns or 0),
     "time on CPU": lambda cpu: -((cpu.current.running_ns or 0) if cpu.current else 0),
     "nr_running": lambda cpu: -(cpu.nr_running or 0),
 }

@@ -100,6 +100,8 @@ class LineView(Widget, can_focus=True):
         self._state: State | None = None
         self._search = TextFilter()
         self._rows: list[tuple[int, int]] | None = None
+        self._rows_size = Size()
+        """What ``_rows`` was made for: while it is hidden, the widget has no size."""
 
     # What a subclass provides.
 
@@ -338,7 +340,8 @@ class LineView(Widget, can_focus=True):
 
     def _visible_rows(self) -> list[tuple[int, int]]:
         """For each row on screen: which line, and which piece of it."""
-        if self._rows is None:
+        if self._rows is None or self._rows_size != self.size:
+            self._rows_size = self.size
             cells = self.size.width
             rows: list[tuple[int, int]] = []
             index, count, page = self._top, self.line_count(), self._page()

@@ -95,13 +95,13 @@ def test_every_cpu_saved_its_own_registers(grid: Cpus) -> None:
 
 
 def test_a_note_behind_a_missing_one_is_misnumbered(demo_target: Target) -> None:
-    source, note = registers_from(demo_target, 2, online=[0, 1, 2, 3], saved=[0, 2, 3])
+    source, note = registers_from(demo_target, 2, [0, 1, 2, 3], [0, 1, 2, 3], saved=[0, 2, 3])
     assert source == "crash note"
     assert "note 1 is this CPU's" in note
 
 
 def test_an_online_cpu_without_a_note_did_not_answer_the_nmi(demo_target: Target) -> None:
-    source, note = registers_from(demo_target, 1, online=[0, 1, 2, 3], saved=[0, 2, 3])
+    source, note = registers_from(demo_target, 1, [0, 1, 2, 3], [0, 1, 2, 3], saved=[0, 2, 3])
     assert source == "none"
     assert "did not answer" in note
 

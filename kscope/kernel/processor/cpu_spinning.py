@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from drgn import Program
 
 from kscope.kernel.processor.cpu_stacks import Stretch
+from kscope.kernel.processor.ipis import awaited
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.spinning import lock_spun_for
 from kscope.model.base import Address
@@ -25,14 +26,12 @@ _OTHERS = {
     "rwsem_spin_on_owner": "the owner of a read-write semaphore",
     "rwsem_optimistic_spin": "the owner of a read-write semaphore",
     "osq_lock": "its turn to spin for a mutex or read-write semaphore",
-    "csd_lock_wait": "other CPUs to handle an IPI",
-    "smp_call_function_many_cond": "other CPUs to handle an IPI",
-    "smp_call_function_single": "another CPU to handle an IPI",
     "multi_cpu_stop": "all CPUs to stop (stop_machine)",
 }
+_CALLING = ("csd_lock_wait", "smp_call_function_many_cond", "smp_call_function_single")
 
 
-def spinning(program: Program, found: Sequence[Stretch]) -> Spinning | None:
+def spinning(program: Program, cpu: int, found: Sequence[Stretch]) -> Spinning | None:
     """What a CPU busily waits for; ``None`` if it does not."""
     for stretch in found:
         if stretch.stopped or stretch.kind == "user":
@@ -57,7 +56,24 @@ def spinning(program: Program, found: Sequence[Stretch]) -> Spinning | None:
                     lock=None,
                     name="",
                 )
+            if function in _CALLING:
+                return _caller_of_others(program, cpu, functions, index)
     return None
+
+
+def _caller_of_others(program: Program, cpu: int, functions: Sequence[str], index: int) -> Spinning:
+    cpus, function = awaited(program, cpu)
+    who = "other CPUs"
+    if cpus:
+        who = f"CPU{'s' if len(cpus) > 1 else ''} {', '.join(map(str, cpus))}"
+    return Spinning(
+        function=functions[index],
+        caller=next((name for name in functions[index + 1 :] if name not in _CALLING), ""),
+        what=f"{who} to handle {'an IPI' if function is None else function.name}",
+        lock=None,
+        name="",
+        cpus=cpus,
+    )
 
 
 def _caller(functions: Sequence[str]) -> str:

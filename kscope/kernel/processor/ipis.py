@@ -5,15 +5,16 @@ stays there, the target has its interrupts off; a sender that waits for the answ
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from functools import cached_property
 
 from drgn import Object, Program, container_of
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.llist import llist_for_each_entry
 from drgn.helpers.linux.percpu import per_cpu, per_cpu_ptr
+from drgn.helpers.linux.sched import cpu_curr
 
 from kscope.kernel.access.lists import collect
-from kscope.kernel.access.members import member, variable
+from kscope.kernel.access.members import member, number, variable
 from kscope.kernel.access.reading import READ_ERRORS, Readings
 from kscope.kernel.processor.cpu_tasks import queued
 from kscope.kernel.processor.timers import function_at
@@ -44,56 +45,111 @@ def current_csd(program: Program, cpu: int) -> Function | None:
     return function_at(program, function) if function else None
 
 
-def _ipis(program: Program, cpu: int, current: int, now_ns: int | None) -> Iterator[Ipi]:
+def awaited(program: Program, sender: int) -> tuple[tuple[int, ...], Function | None]:
+    """The CPUs that have not handled a call that ``sender`` waits for, and what they should do.
+
+    A CPU that has taken the call off its queue and is still at it is not found.
+    """
+    cpus: list[int] = []
+    function = None
+    for cpu in for_each_possible_cpu(program):
+        for node in _queue(program, cpu):
+            if _kind(node) != _SYNC:
+                continue
+            csd = _call(node)
+            if sender == _Senders(program, cpu).of(csd):
+                cpus.append(cpu)
+                function = function_at(program, csd.func.value_())
+    return tuple(cpus), function
+
+
+def _queue(program: Program, cpu: int) -> Iterator[Object]:
     head = per_cpu(program["call_single_queue"], cpu)
-    senders: dict[int, int] | None = None
-    for node in llist_for_each_entry("struct __call_single_node", head.first, "llist"):
-        kind = node.u_flags.value_() & _TYPE_MASK
+    return llist_for_each_entry("struct __call_single_node", head.first, "llist")
+
+
+def _kind(node: Object) -> int:
+    return int(node.u_flags.value_()) & _TYPE_MASK
+
+
+def _call(node: Object) -> Object:
+    return container_of(node, "struct __call_single_data", "node")
+
+
+def _ipis(program: Program, cpu: int, current: int, now_ns: int | None) -> Iterator[Ipi]:
+    senders = _Senders(program, cpu)
+    for node in _queue(program, cpu):
+        kind = _kind(node)
         if kind == _WAKEUP:
             task = container_of(node, "struct task_struct", "wake_entry")
             yield Ipi(
                 kind="wakeup",
-                address=Address(node.value_()),
+                address=Address(task.value_()),
                 function=None,
                 task=queued(task, now_ns, current),
             )
-            continue
-        if kind == _IRQ_WORK:
+        elif kind == _IRQ_WORK:
             work = container_of(node, "struct irq_work", "node")
             yield Ipi(
                 kind="irq work",
                 address=Address(work.value_()),
                 function=function_at(program, work.func.value_()),
             )
-            continue
-        csd = container_of(node, "struct __call_single_data", "node")
-        if senders is None:
-            senders = _senders(program, cpu)
-        called: Literal["call", "call, sender waits"] = (
-            "call, sender waits" if kind == _SYNC else "call"
-        )
-        yield Ipi(
-            kind=called,
-            address=Address(csd.value_()),
-            function=function_at(program, csd.func.value_()),
-            from_cpu=senders.get(csd.value_()),
-        )
+        else:
+            csd = _call(node)
+            yield Ipi(
+                kind="call, sender waits" if kind == _SYNC else "call",
+                address=Address(csd.value_()),
+                function=function_at(program, csd.func.value_()),
+                from_cpu=senders.of(csd),
+            )
 
 
-def _senders(program: Program, cpu: int) -> dict[int, int]:
-    """By the address of each sender's own call data for ``cpu``, the sender's number.
+class _Senders:
+    """Who has sent the calls that wait on the queue of one CPU."""
 
-    Every CPU has one for calls to a single CPU, and one for each target of calls to many.
-    """
-    senders: dict[int, int] = {}
-    for sender in for_each_possible_cpu(program):
-        for own in (_single, _many):
+    def __init__(self, program: Program, target: int) -> None:
+        self._program = program
+        self._target = target
+
+    def of(self, csd: Object) -> int | None:
+        """
+        :param csd: ``struct __call_single_data *``
+        """
+        # Noted in the call since Linux kernel commit e48c15b796d4 ("smp: Add source and destination
+        # CPUs to __call_single_data") (in v5.10), but only with CONFIG_CSD_LOCK_WAIT_DEBUG.
+        if variable(self._program, "cur_csd") is not None:
+            return number(csd, "node.src")
+        address = csd.value_()
+        return self._own.get(address, self._waiting(address))
+
+    @cached_property
+    def _own(self) -> dict[int, int]:
+        """By the address of each sender's own call data for the target, the sender's number.
+
+        Every CPU has one for calls to a single CPU, and one for each target of calls to many.
+        """
+        senders: dict[int, int] = {}
+        for sender in for_each_possible_cpu(self._program):
+            for own in (_single, _many):
+                try:
+                    address = own(self._program, sender, self._target).value_()
+                except READ_ERRORS:
+                    continue
+                senders[address] = sender
+        return senders
+
+    def _waiting(self, address: int) -> int | None:
+        """A sender that waits has the call on its stack, and spins: it is the task of some CPU."""
+        size = int(self._program["THREAD_SIZE"])
+        for sender in for_each_possible_cpu(self._program):
             try:
-                address = own(program, sender, cpu).value_()
+                start = cpu_curr(self._program, sender).stack.value_()
             except READ_ERRORS:
                 continue
-            senders[address] = sender
-    return senders
+            if start <= address < start + size:
+                return sender
+        return None
 
 
 def _single(program: Program, sender: int, _cpu: int) -> Object:

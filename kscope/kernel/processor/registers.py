@@ -41,11 +41,16 @@ def cpus_with_crash_notes(program: Program, cpus: Sequence[int]) -> list[int] | 
 
 
 def registers_from(
-    target: Target, cpu: int, online: Sequence[int] | None, saved: Sequence[int] | None
+    target: Target,
+    cpu: int,
+    online: Sequence[int] | None,
+    present: Sequence[int] | None,
+    saved: Sequence[int] | None,
 ) -> tuple[RegistersFrom, str]:
     """Where the registers of ``cpu`` come from, and what is wrong with them.
 
     :param online: the CPUs that were online; ``None`` if that is not known.
+    :param present: the CPUs that the machine has, likewise.
     :param saved: what ``cpus_with_crash_notes`` returned.
     """
     notes = target.prstatus_notes
@@ -64,9 +69,12 @@ def registers_from(
             return "crash note", f"the dump file has only {notes} notes, and none for it"
         return "crash note", ""
     if cpu < notes:
-        if online is not None and len(online) != notes:
+        # A hypervisor writes one for each CPU of the machine, also for those that are offline or
+        # that panic() stopped.
+        known = [cpus for cpus in (online, present) if cpus is not None]
+        if known and all(len(cpus) != notes for cpus in known):
             return "PRSTATUS note", (
-                f"the dump file has {notes} notes for {len(online)} CPUs online: "
+                f"the dump file has {notes} notes for {len(known[-1])} CPUs: "
                 "they may be misnumbered"
             )
         return "PRSTATUS note", ""

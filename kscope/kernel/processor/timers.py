@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 from drgn import Object, Program, container_of
 from drgn.helpers.linux.list import hlist_for_each_entry
@@ -95,15 +96,16 @@ def _wheel(base: Object, jiffies: int, jiffy: int | None) -> Iterator[Timer]:
             # Jiffies wrap around.
             tte = (expires - jiffies + (1 << 63)) % (1 << 64) - (1 << 63)
             function = function_at(program, timer.function.value_())
-            about, task = _wheel_purpose(timer, function.name)
+            purpose = _wheel_purpose(timer, function.name)
             yield Timer(
                 timer=Address(timer.value_()),
                 expires=expires,
                 tte=tte,
                 tte_ns=tte * (jiffy or 0),
                 function=function,
-                about=about,
-                task=task,
+                about=purpose.about,
+                task=purpose.task,
+                pid=purpose.pid,
             )
 
 
@@ -126,7 +128,7 @@ def _clock(clock: Object, now: int) -> Iterator[Timer]:
     for timer in hrtimer_clock_base_for_each(clock.address_of_()):
         expires = _ns(timer.node.expires)
         function = function_at(timer.prog_, timer.function.value_())
-        about, task = _hrtimer_purpose(timer, function.name)
+        purpose = _hrtimer_purpose(timer, function.name)
         yield Timer(
             timer=Address(timer.value_()),
             expires=expires,
@@ -134,8 +136,9 @@ def _clock(clock: Object, now: int) -> Iterator[Timer]:
             tte=expires - now,
             tte_ns=expires - now,
             function=function,
-            about=about,
-            task=task,
+            about=purpose.about,
+            task=purpose.task,
+            pid=purpose.pid,
         )
 
 
@@ -143,28 +146,35 @@ def _ns(time: Object) -> int:
     return int(ktime_to_ns(time).value_())
 
 
-def _wheel_purpose(timer: Object, function: str) -> tuple[str, Address | None]:
+class _Purpose(NamedTuple):
+    about: str = ""
+    task: Address | None = None
+    pid: int | None = None
+
+
+def _wheel_purpose(timer: Object, function: str) -> _Purpose:
     try:
         if function == "delayed_work_timer_fn":
             work = container_of(timer, "struct delayed_work", "timer").work
-            return f"work {function_at(timer.prog_, work.func.value_()).name}", None
+            return _Purpose(f"work {function_at(timer.prog_, work.func.value_()).name}")
         if function == "process_timeout":
             return _sleeper(container_of(timer, "struct process_timer", "timer").task.read_())
     except READ_ERRORS:
         pass
-    return "", None
+    return _Purpose()
 
 
-def _hrtimer_purpose(timer: Object, function: str) -> tuple[str, Address | None]:
+def _hrtimer_purpose(timer: Object, function: str) -> _Purpose:
     try:
         if function == "hrtimer_wakeup":
             return _sleeper(container_of(timer, "struct hrtimer_sleeper", "timer").task.read_())
     except READ_ERRORS:
         pass
-    return "", None
+    return _Purpose()
 
 
-def _sleeper(task: Object) -> tuple[str, Address | None]:
+def _sleeper(task: Object) -> _Purpose:
     if not task:
-        return "", None
-    return f"wakes {printable(task.comm.string_())} {task.pid.value_()}", Address(task.value_())
+        return _Purpose()
+    pid = task.pid.value_()
+    return _Purpose(f"wakes {printable(task.comm.string_())} {pid}", Address(task.value_()), pid)

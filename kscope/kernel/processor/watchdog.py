@@ -100,15 +100,16 @@ def lockup(
     tick_ago_ns: int | None,
     irqs_off: bool,
     idle: bool | None,
-    online: bool | None,
+    at_work: bool,
 ) -> Lockup | None:
     """Whether a CPU was locked up: by the kernel's own measure, or because no tick came in.
 
+    :param at_work: whether it was online, be it until panic() stopped it.
     :param irqs_off: whether interrupts are off, by a task's doing or in an interrupt's handler.
     :param tick_ago_ns: how long ago its last tick was handled. The tick is an interrupt; the
         runqueue's clock would not do, since other CPUs move it on when they wake tasks there.
     """
-    if not online or idle is not False:
+    if not at_work or idle is not False:
         return None
     if found.hardlockup_warned:
         return Lockup("hard", (tick_ago_ns or 0) // 10**9, "the hard-lockup detector reported it")
