@@ -10,6 +10,7 @@ from drgn.helpers.common.memory import identify_address_all
 from drgn.helpers.linux.mm import follow_phys
 
 address = {address}
+print("address", hex(address))
 for identity in identify_address_all(prog, address):
     print(identity)
 print("physical", hex(follow_phys({mm}, address)))
@@ -34,7 +35,7 @@ def equivalent(query: AddressQuery) -> Equivalent:
     code = _DRGN.format(address=_number(query.address), mm=_INIT_MM)
     note = "the page tables are in vtop"
     if _number(query.address).startswith("prog"):
-        note += "; crash's kmem takes no symbols, sym does"
+        return Equivalent(f"sym {address}", code, "what it lies in: kmem of the address; " + note)
     return Equivalent(f"kmem {address}", code, note)
 
 

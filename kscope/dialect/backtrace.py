@@ -23,6 +23,15 @@ for task in TASKS:
         for frame in segment.frames:
             print(frame)
 """
+_DRGN_RAW = """\
+from drgn import Object
+from drgn.helpers.common.memory import print_annotated_memory
+from drgn.helpers.linux.pid import find_task
+
+for task in TASKS:
+    print("PID", task.pid.value_(), hex(task.value_()), task.comm.string_())
+    print_annotated_memory(prog, task.stack.value_(), prog["THREAD_SIZE"].value_())
+"""
 
 
 def equivalent(query: BacktraceQuery) -> Equivalent:
@@ -37,7 +46,7 @@ def equivalent(query: BacktraceQuery) -> Equivalent:
     option = " -r" if query.raw else ""
     return Equivalent(
         f"bt{option} {' '.join(word.removeprefix('0x') for word in words)}",
-        _DRGN.replace("TASKS", f"[{', '.join(tasks)}]"),
+        (_DRGN_RAW if query.raw else _DRGN).replace("TASKS", f"[{', '.join(tasks)}]"),
     )
 
 

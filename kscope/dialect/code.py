@@ -8,32 +8,54 @@ QUERY = CodeQuery
 
 def equivalent(query: CodeQuery) -> Equivalent:
     """``dis`` with its options; drgn has no disassembler, so its code uses capstone."""
+    number = _number(query.start)
+    # Of an address crash shows one instruction, kscope its function.
+    forward = query.forward or (number is not None and not query.count and not query.reverse)
+    note = "crash begins at the address: dis -r shows what is before it"
     words = ["dis"]
     words += [
         option
-        for option, wanted in (("-l", query.lines), ("-r", query.reverse), ("-f", query.forward))
+        for option, wanted in (("-l", query.lines), ("-r", query.reverse), ("-f", forward))
         if wanted
     ]
-    words.append(
-        query.start.removeprefix("0x") if query.start.startswith("0xffff") else query.start
-    )
+    words.append(query.start if number is None else f"{number:x}")
     if query.count:
         words.append(str(query.count))
-    start = query.start
+    return Equivalent(" ".join(words), _drgn(query), note if forward != query.forward else "")
+
+
+def _number(start: str) -> int | None:
     try:
-        key = hex(int(start, 16))
+        return int(start, 16) if start.startswith("0x") or len(start) > 7 else None
     except ValueError:
-        key = f'"{start.partition("+")[0].strip()}"'
-    drgn = (
+        return None
+
+
+def _drgn(query: CodeQuery) -> str:
+    number = _number(query.start)
+    name, plus, offset = query.start.partition("+")
+    if number is not None:
+        address = f"{number:#x}"
+    else:
+        address = f'prog.symbol("{name.strip()}").address' + (f" + {offset}" if plus else "")
+    shown = "instructions"
+    if query.reverse:
+        shown = "[i for i in instructions if i.address <= address]"
+    elif query.forward or query.count:
+        shown = "[i for i in instructions if i.address >= address]"
+    if query.count:
+        shown += f"[-{query.count}:]" if query.reverse else f"[:{query.count}]"
+    return (
         "import capstone\n\n"
-        f"symbol = prog.symbol({key})\n"
+        f"address = {address}\n"
+        "symbol = prog.symbol(address)\n"
         "decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)\n"
         "decoder.syntax = capstone.CS_OPT_SYNTAX_ATT\n"
         "code = prog.read(symbol.address, symbol.size)\n"
-        "for instruction in decoder.disasm(code, symbol.address):\n"
+        "instructions = list(decoder.disasm(code, symbol.address))\n"
+        f"for instruction in {shown}:\n"
         "    print(hex(instruction.address), instruction.mnemonic, instruction.op_str)\n"
     )
-    return Equivalent(" ".join(words), drgn)
 
 
 def text(query: CodeQuery, result: Code) -> str:

@@ -37,7 +37,8 @@ from drgn.helpers.linux.sched import task_since_last_arrival_ns, task_state_to_c
 
 for task in for_each_task(prog):
     if task_state_to_char(task) == "D":
-        print(task_since_last_arrival_ns(task) / 1e9, task.pid.value_(), task.comm.string_())
+        since = task_since_last_arrival_ns(task) / 1e9
+        print(since, task.pid.value_(), hex(task), task.comm.string_())
         print(prog.stack_trace(task))
 """
 

@@ -2,7 +2,7 @@
 
 from kscope.dialect.layout import date
 from kscope.dialect.views import Equivalent
-from kscope.model.log import Log, LogQuery, Record
+from kscope.model.log import FACILITIES, LEVELS, Log, LogQuery, Record
 
 QUERY = LogQuery
 
@@ -10,6 +10,15 @@ _DRGN = """\
 from drgn.helpers.linux.printk import print_dmesg
 
 print_dmesg(prog{human})
+"""
+_DRGN_SELECTED = """\
+import re
+from drgn.helpers.linux.printk import get_printk_records
+
+for record in get_printk_records(prog):
+    if {conditions}:
+        seconds = record.timestamp / 1e9
+        print(f"[{{seconds:12.6f}}] {{record.text.decode(errors='backslashreplace')}}")
 """
 
 
@@ -21,8 +30,22 @@ def equivalent(query: LogQuery) -> Equivalent:
         inverted = "v" if query.match.startswith("!") else ""
         crash += f" | grep -{inverted}iE '{pattern}'"
     note = "crash cannot filter by level or facility" if query.level or query.facility else ""
-    human = ', timestamps="human"' if query.human_time else ""
-    return Equivalent(crash, _DRGN.format(human=human), note)
+    return Equivalent(crash, _drgn(query), note)
+
+
+def _drgn(query: LogQuery) -> str:
+    conditions = []
+    if query.level:
+        conditions.append(f"record.level <= {LEVELS.index(query.level)}")
+    if query.facility:
+        conditions.append(f"record.facility == {FACILITIES.index(query.facility)}")
+    if query.match:
+        wanted = query.match.removeprefix("!")
+        inverted = "not " if wanted != query.match else ""
+        conditions.append(f"{inverted}re.search({wanted.encode()!r}, record.text, re.I)")
+    if conditions:
+        return _DRGN_SELECTED.format(conditions=" and ".join(conditions))
+    return _DRGN.format(human=', timestamps="human"' if query.human_time else "")
 
 
 def text(query: LogQuery, result: Log) -> str:

@@ -27,7 +27,17 @@ def equivalent(query: MemoryQuery) -> Equivalent:
         )
     else:
         physical = ", physical=True" if query.physical else ""
-        drgn = f"print(prog.read({_address(query.address)}, {size}{physical}).hex(' ', 8))\n"
+        word = {8: "B", 16: "H", 32: "I", 64: "Q"}[query.bits]
+        drgn = (
+            "import struct\n\n"
+            f"address = {_address(query.address)}\n"
+            f"data = prog.read(address, {size}{physical})\n"
+            "for start in range(0, len(data), 16):\n"
+            f'    words = struct.iter_unpack("{">" if query.big_endian else "<"}{word}", '
+            "data[start:start + 16])\n"
+            f'    print(f"{{address + start:x}}:", *(f"{{word:0{query.bits // 4}x}}" '
+            "for (word,) in words))\n"
+        )
     return Equivalent(" ".join(words), drgn, note)
 
 

@@ -27,27 +27,68 @@ def equivalent(query: SearchQuery) -> Equivalent:
 
 
 def _drgn(query: SearchQuery, value: str, text: bool) -> str:
-    mask = f", ignore_mask={query.mask}" if query.mask else ""
-    if text:
-        begin = f"prog.search_memory({value})"
-        shown = "address"
-    else:
-        try:
-            number = hex(int(value, 0))
-        except ValueError:
-            number = f'prog.symbol("{value.lstrip("&")}").address'
-        begin = f"prog.search_memory_u{query.bits}({number}{mask})"
-        shown = "address, value"
+    """Reads piece by piece: drgn's own search ends where a page was left out of the dump."""
+    found = _drgn_masked(query, value) if query.mask and not text else _drgn_exact(query, value)
+    imports = "import struct\n" if query.mask and not text else ""
+    imports += "from drgn import FaultError\n"
     if not query.stacks:
-        return f"for {shown} in {begin}:\n    print(hex(address))\n"
+        return (
+            f"{imports}\n{found}"
+            'page_size = prog["PAGE_SIZE"].value_()\n'
+            'for pfn in range(prog["max_pfn"].value_()):\n'
+            "    try:\n"
+            "        data = prog.read(pfn * page_size, page_size, physical=True)\n"
+            "    except FaultError:\n"
+            "        continue\n"
+            "    for at in places(data):\n"
+            '        print(hex(prog["page_offset_base"].value_() + pfn * page_size + at))\n'
+        )
     return (
-        "from drgn.helpers.linux.pid import for_each_task\n\n"
-        f'size = prog["THREAD_SIZE"].value_()\nfound = {begin}\n'
+        f"{imports}from drgn.helpers.linux.pid import for_each_task\n\n{found}"
         "for task in for_each_task(prog, idle=True):\n"
         "    stack = task.stack.value_()\n"
-        f"    for {shown} in found.set_address_range(stack, stack + size - 1):\n"
-        "        print(task.pid.value_(), task.comm.string_(), hex(address))\n"
+        "    try:\n"
+        '        data = prog.read(stack, prog["THREAD_SIZE"].value_())\n'
+        "    except FaultError:\n"
+        "        continue\n"
+        "    for at in places(data):\n"
+        "        print(task.pid.value_(), task.comm.string_(), hex(stack + at))\n"
     )
+
+
+def _drgn_exact(query: SearchQuery, value: str) -> str:
+    if value[:1] in ('"', "'"):
+        wanted, size = f"{value}.encode()", 1
+    else:
+        size = query.bits // 8
+        wanted = f'({_number(value)}).to_bytes({size}, "little")'
+    return (
+        f"wanted = {wanted}\n\n"
+        "def places(data):\n"
+        "    at = data.find(wanted)\n"
+        "    while at >= 0:\n"
+        f"        if at % {size} == 0:\n"
+        "            yield at\n"
+        "        at = data.find(wanted, at + 1)\n\n"
+    )
+
+
+def _drgn_masked(query: SearchQuery, value: str) -> str:
+    letter = {16: "H", 32: "I", 64: "Q"}[query.bits]
+    return (
+        f"wanted, ignored = {_number(value)}, 0x{query.mask.removeprefix('0x')}\n\n"
+        "def places(data):\n"
+        f'    for i, (word,) in enumerate(struct.iter_unpack("<{letter}", data)):\n'
+        "        if word | ignored == wanted | ignored:\n"
+        f"            yield {query.bits // 8} * i\n\n"
+    )
+
+
+def _number(value: str) -> str:
+    try:
+        return hex(int(value, 0))
+    except ValueError:
+        return f'prog.symbol("{value.lstrip("&")}").address'
 
 
 def text(query: SearchQuery, result: Search) -> str:

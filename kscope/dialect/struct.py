@@ -62,7 +62,7 @@ def _drgn(query: StructQuery, name: str, members: str) -> str:
     if paths:
         lines += [f'print(offsetof(type_, "{path}"), "{path}")' for path in paths]
     else:
-        lines += ["for member in type_.members:", "    print(member.offset, member.name)"]
+        lines += ["for member in type_.members:", "    print(member.bit_offset // 8, member.name)"]
         lines[0:2] = []
     return "\n".join(lines) + "\n"
 

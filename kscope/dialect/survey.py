@@ -18,8 +18,11 @@ from drgn.helpers.linux.panic import panic_message
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import task_state_to_char
 
-print(panic_message(prog))
-print(prog.crashed_thread().stack_trace())
+try:
+    print(panic_message(prog))
+    print(prog.crashed_thread().stack_trace())
+except (LookupError, ValueError) as error:
+    print("no panic:", error)
 for task in for_each_task(prog):
     if task_state_to_char(task) == "D":
         print(task.comm.string_(), prog.stack_trace(task))

@@ -24,10 +24,12 @@ for field in ("nodename", "release", "version", "machine"):
     print(field, name.member_(field).string_().decode())
 print("memory", totalram_pages(prog) * prog["PAGE_SIZE"].value_())
 print("tainted", tainted(prog))
-print("panic", panic_message(prog))
-task = panic_task(prog)
-if task:
+try:
+    print("panic", panic_message(prog))
+    task = panic_task(prog)
     print("task", task.pid.value_(), task.comm.string_(), hex(task.value_()), task_cpu(task))
+except LookupError as error:
+    print("no panic:", error)
 for i, string in enumerate(prog["dmi_ident"]):
     if string:
         print("dmi", i, string.string_().decode())

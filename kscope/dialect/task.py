@@ -47,16 +47,17 @@ def equivalent(query: TaskQuery) -> Equivalent:
         commands.append(f"bt -t {name}")
         code.append(
             "from drgn.helpers.common.memory import print_annotated_memory\n"
-            "print_annotated_memory(\n"
-            "    task.thread.sp.value_(),\n"
-            "    task.stack.value_() + prog['THREAD_SIZE'].value_() - task.thread.sp.value_(),\n"
-            "    prog=prog,\n"
-            ")\n"
+            "end = task.stack.value_() + prog['THREAD_SIZE'].value_()\n"
+            "start = task.thread.sp.value_()\n"
+            "print_annotated_memory(prog, start, end - start)\n"
         )
     if query.identity or nothing_named:
         commands.append(f"task -R parent,cred,nsproxy,flags,signal {name}")
         notes.append("crash shows the members, not what they mean")
-        code.append("print(task.cred[0])\nprint(task.nsproxy[0])\nprint(task.parent.comm)\n")
+        code.append(
+            "print(task.cred[0])\nprint(task.nsproxy[0])\n"
+            "print(hex(task.parent), task.parent.pid.value_(), task.parent.comm.string_())\n"
+        )
     if query.files:
         commands.append(f"files {name}")
         code.append("from drgn.helpers.linux.fs import print_files\nprint_files(task)\n")

@@ -1,6 +1,6 @@
 """Trees and XArrays, as crash's ``tree -s``."""
 
-from kscope.dialect.list import pointer
+from kscope.dialect.list import crash_start, pointer, start_note
 from kscope.dialect.views import Equivalent
 from kscope.dialect.walked import rows
 from kscope.model.list import Walk
@@ -25,20 +25,15 @@ def equivalent(query: TreeQuery) -> Equivalent:
         words.append(f"-o {tag}.{member}")
     if tag and query.columns:
         words.append(f"-s {tag}.{query.columns}")
-    words.append(
-        query.start.removeprefix("0x") if query.start.startswith("0xffff") else query.start
-    )
-    note = "" if all(c.isalnum() or c == "_" for c in query.start) else (
-        "crash takes addresses and symbols only"
-    )  # fmt: skip
-    return Equivalent(" ".join(words), _drgn(query, kind), note)
+    words.append(crash_start(query.start))
+    return Equivalent(" ".join(words), _drgn(query, kind), start_note(query.start))
 
 
 def _drgn(query: TreeQuery, kind: str) -> str:
     name, _, member = query.entry.partition(".")
     full = name if " " in name or not name else f"struct {name}"
     columns = [column.strip() for column in query.columns.split(",") if column.strip()]
-    shown = ", ".join(f"entry.{column}" for column in columns) or "entry"
+    shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
     start = pointer(query.start)
     if kind == "rbtree":
         root = f'Object(prog, "struct rb_root *", {start})'
@@ -46,7 +41,7 @@ def _drgn(query: TreeQuery, kind: str) -> str:
             return (
                 "from drgn import Object\n"
                 "from drgn.helpers.linux.rbtree import rbtree_inorder_for_each\n\n"
-                f"for node in rbtree_inorder_for_each({root}):\n    print(node)\n"
+                f"for node in rbtree_inorder_for_each({root}):\n    print(hex(node))\n"
             )
         return (
             "from drgn import Object\n"
