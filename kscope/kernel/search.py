@@ -1,16 +1,15 @@
 """All places in memory that hold a value: crash's ``search``.
 
 What is searched is physical memory, each page once, in slices of some 25 ms: after each, the
-worker may answer somebody else or be told to stop. The addresses reported are those by which the
+worker may answer somebody else. The addresses reported are those by which the
 kernel knows the memory.
 """
 
 import contextlib
-import struct
+import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from drgn import FaultError, Object, PlatformFlags, TypeKind
@@ -30,10 +29,10 @@ from kscope.model.text import printable
 from kscope.target.target import Target
 
 _SLICE_SECONDS = 0.025
-_FIRST_SLICE = 1 << 20
+_AT_ONCE = 4 << 20
+"""Bytes: at 200 MB/s, which is slow, 20 ms."""
 _CONTEXT = 56
 """Characters of text that are shown from where it was found on, as crash shows them."""
-_CODES = {2: "H", 4: "I", 8: "Q"}
 _START_KERNEL_MAP = 0xFFFFFFFF80000000
 
 
@@ -66,16 +65,31 @@ def search(target: Target, query: SearchQuery) -> Generator[Progress | Part[Sear
     result = Search(value=pattern.shown, hits=())
     hits: list[Hit] = []
     for done, total, fresh in found:
-        new = [places.hit(each, stack=query.stacks) for each in islice(fresh, query.limit + 1)]
-        hits += new[: query.limit - len(hits)]
         result = msgspec.structs.replace(result, bytes_searched=done)
-        if len(hits) >= query.limit:
-            return msgspec.structs.replace(result, hits=tuple(hits), truncated=True)
-        if new:
-            first = len(hits) - len(new)
-            yield Part(msgspec.structs.replace(result, hits=tuple(new), first=first))
+        for new in _in_slices(places.hit(each, stack=query.stacks) for each in fresh):
+            first = len(hits)
+            hits += new
+            if len(hits) > query.limit:
+                return msgspec.structs.replace(
+                    result, hits=tuple(hits[: query.limit]), truncated=True
+                )
+            yield Part(msgspec.structs.replace(result, hits=new, first=first))
         yield Progress(done, total, f"searching, {len(hits)} found")
     return msgspec.structs.replace(result, hits=tuple(hits))
+
+
+def _in_slices(hits: Iterator[Hit]) -> Iterator[tuple[Hit, ...]]:
+    """The hits, as many at a time as are named in one slice."""
+    some: list[Hit] = []
+    deadline = time.monotonic() + _SLICE_SECONDS
+    for hit in hits:
+        some.append(hit)
+        if time.monotonic() >= deadline:
+            yield tuple(some)
+            some = []
+            deadline = time.monotonic() + _SLICE_SECONDS
+    if some:
+        yield tuple(some)
 
 
 def _pattern(target: Target, query: SearchQuery) -> _Pattern:
@@ -110,24 +124,39 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
     size, digits = query.bits // 8, query.bits // 4
     iterator = begin(value, ignore_mask=mask)
     order = _byte_order(target)
+    expression = _expression(value.to_bytes(size, order), mask.to_bytes(size, order))
 
     def in_memory(start: int, end: int) -> Iterator[_Found]:
         for address, found in iterator.set_address_range(start, end, True):
             yield _Found(address, f"{found:0{digits}x}")
 
     def in_bytes(raw: bytes, start: int) -> Iterator[_Found]:
-        words = struct.unpack(f"{order}{len(raw) // size}{_CODES[size]}", raw)
-        for index, word in enumerate(words):
-            if not (word ^ value) & ~mask:
-                yield _Found(start + index * size, f"{word:0{digits}x}")
+        match = expression.search(raw)
+        while match is not None:
+            position = match.start()
+            if position % size:
+                match = expression.search(raw, position + 1)
+                continue
+            yield _Found(start + position, f"{int.from_bytes(match[0], order):0{digits}x}")
+            match = expression.search(raw, position + size)
 
     return _Pattern(f"{value:0{digits}x}", in_memory, in_bytes, size)
 
 
-def _byte_order(target: Target) -> str:
+def _byte_order(target: Target) -> Literal["little", "big"]:
     platform = target.program.platform
     little = platform is None or bool(platform.flags & PlatformFlags.IS_LITTLE_ENDIAN)
-    return "<" if little else ">"
+    return "little" if little else "big"
+
+
+def _expression(value: bytes, mask: bytes) -> re.Pattern[bytes]:
+    """What matches ``value`` but for the bits in ``mask``: ten times as fast as word by word."""
+    parts = []
+    for wanted, free in zip(value, mask, strict=True):
+        fitting = bytes(byte for byte in range(256) if not (byte ^ wanted) & ~free)
+        one_of = b"".join(b"\\x%02x" % byte for byte in fitting)
+        parts.append(b"[" + one_of + b"]" if free else one_of)
+    return re.compile(b"".join(parts), re.DOTALL)
 
 
 def _value(target: Target, text: str) -> int:
@@ -155,37 +184,31 @@ _Step = tuple[int, int, Iterable[_Found]]
 def _in_memory(target: Target, pattern: _Pattern) -> Iterator[_Step]:
     ranges = physical_ranges(target)
     total = sum(len(each) for each in ranges)
-    done, size = 0, _FIRST_SLICE
+    done = 0
     for each in ranges:
-        position = each.start
-        while position < each.stop:
-            began = time.monotonic()
-            end = min(position + size, each.stop)
+        for start in range(each.start, each.stop, _AT_ONCE):
+            end = min(start + _AT_ONCE, each.stop)
             # What begins in this slice may end in the next.
             reach = min(end + pattern.length - 1, each.stop) - 1
-            found = list(_readable(pattern, position, reach))
-            done += end - position
-            position = end
-            yield done, total, found
-            taken = time.monotonic() - began
-            size = max(4096, int(size * min(2.0, _SLICE_SECONDS / max(taken, 1e-4))) & ~0xFFF)
+            done += end - start
+            yield done, total, _readable(pattern, start, reach)
 
 
 def _readable(pattern: _Pattern, start: int, end: int) -> Iterator[_Found]:
     """What is found in a range of which pages may yet be missing."""
     while start <= end:
-        found: list[_Found] = []
         try:
-            found.extend(pattern.in_memory(start, end))
+            for found in pattern.in_memory(start, end):
+                yield found
+                start = found.address + 1
         except FaultError as error:
-            bad = error.address if error.address is not None else start
-            bad &= ~0xFFF
-            if bad > start:
-                yield from _readable(pattern, start, bad - 1)
-            start = max(bad, start & ~0xFFF) + 4096
-            continue
-        yield from found
-        return
+            # What precedes the missing page in drgn's buffer has not been looked at.
+            missing = start if error.address is None else max(error.address & ~0xFFF, start)
+            if missing > start:
+                yield from _readable(pattern, start, missing - 1)
+            start = (missing & ~0xFFF) + 4096
+        else:
+            return
 
 
 def _in_stacks(target: Target, pattern: _Pattern) -> Iterator[_Step]:

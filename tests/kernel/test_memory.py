@@ -1,10 +1,11 @@
 """Memory, code, what addresses are and who points at them, on the bundled dump."""
 
+import struct
 from typing import Any
 
 import pytest
 from drgn.helpers.linux.mm import follow_phys, virt_to_page
-from drgn.helpers.linux.pid import find_task
+from drgn.helpers.linux.pid import find_task, for_each_task
 
 from kscope.dialect import memory as memory_dialect
 from kscope.kernel.address import address_state
@@ -163,6 +164,23 @@ def test_on_stacks_each_place_has_its_task(demo_target: Target) -> None:
         assert hit.pid is not None
         stack = find_task(demo_target.program, hit.pid).stack.value_() if hit.pid else None
         assert stack is None or stack <= hit.address < stack + 16384
+
+
+def test_a_mask_on_stacks_finds_every_word_that_fits(demo_target: Target) -> None:
+    program = demo_target.program
+    value, mask = program["init_task"].address_, 0xFF8
+    expected = set()
+    for task in for_each_task(program, idle=True):
+        stack = task.stack.value_()
+        if not stack:
+            continue  # it has exited
+        words = struct.unpack("2048Q", program.read(stack, 16384))
+        expected |= {
+            stack + 8 * index for index, word in enumerate(words) if word | mask == value | mask
+        }
+    found = hits(demo_target, "init_task", stacks=True, mask=f"{mask:#x}")
+    assert {int(hit.address) for hit in found.hits} == expected
+    assert any(hit.value != f"{value:x}" for hit in found.hits)
 
 
 def test_text_is_found(demo_target: Target) -> None:
