@@ -168,7 +168,7 @@ def test_on_stacks_each_place_has_its_task(demo_target: Target) -> None:
 
 def test_a_mask_on_stacks_finds_every_word_that_fits(demo_target: Target) -> None:
     program = demo_target.program
-    value, mask = program["init_task"].address_, 0xFF8
+    value, mask = program["init_task"].address_, 0xFFFFF
     expected = set()
     for task in for_each_task(program, idle=True):
         stack = task.stack.value_()
