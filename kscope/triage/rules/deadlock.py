@@ -32,7 +32,9 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
         )
     behind = [facts.blocked[pid] for pid in ring.behind if pid in facts.blocked]
     longest = in_words(waited([*tasks, *behind]))
-    queue = f" {len(behind)} more queue behind them: {_list(behind)}." if behind else ""
+    count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''} in the ring"
+    count += f", {len(behind)} queued behind" if behind else ""
+    queue = f" Behind them: {_list(behind)}." if behind else ""
     certain = "" if ring.certain else (
         " One of these owners is only the last known reader: it may have left the lock."
     )  # fmt: skip
@@ -47,8 +49,9 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
     return Finding(
         rule=RULE.name,
         severity="critical" if ring.certain else "warning",
-        title=f"{title}, for up to {longest}",
-        explanation="; ".join(sentences) + f". None of them can ever go on.{certain}{queue} "
+        title=title,
+        explanation=f"{count}, for up to {longest}. {'; '.join(sentences)}. "
+        f"None of them can ever go on.{certain}{queue} "
         "Compare the order in which the two code paths take these locks: one of them must change.",
         evidence=(
             *(of_task(task) for task in tasks),

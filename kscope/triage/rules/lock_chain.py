@@ -8,7 +8,7 @@ from kscope.model.survey import Finding
 from kscope.triage.evidence import of_lock, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import CHAIN_NS, severity_of, waited
+from kscope.triage.waiting import CHAIN_NS, overdue_devices, severity_of, waited
 
 _MOST_SHOWN = 6
 
@@ -20,6 +20,8 @@ def _check(facts: Facts) -> Iterator[Finding]:
         if all(lock.kind == "work" for lock in locks):
             continue
         behind = [facts.blocked[pid] for pid in root.behind if pid in facts.blocked]
+        if root.pid is None and all(task.category == "io" for task in behind):
+            continue  # a frozen filesystem, which has a finding of its own
         if waited(behind) >= CHAIN_NS:
             yield _finding(facts, root, locks)
 
@@ -33,15 +35,14 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     lock = locks[0]
     called = f"{lock.kind} {lock.name or format(lock.address, 'x')}"
     count = f"{len(behind)} task{'s' if len(behind) > 1 else ''}"
-    verb = "waits" if len(behind) == 1 else "wait"
     if owner is None:
-        title = f"{count} {verb} for {called}, whose holder is not recorded"
-        explanation = f"{root.doing[:1].upper()}{root.doing[1:]}. "
+        title = f"{called}: {count} behind an owner that is not recorded"
+        explanation = f"{root.doing}. "
         if lock.possible_owners:
             found = ", ".join(map(str, lock.possible_owners))
             explanation += f"Its address is on the stacks of PID {found}: look at these first. "
     elif not root.certain:
-        title = f"{count} {verb} behind the last known reader of {called}: {owner.comm} {owner.pid}"
+        title = f"{called}: {count} behind {owner.comm} {owner.pid}, a reader"
         explanation = (
             f"{owner.comm} {owner.pid} was the last to take it for reading ({lock.owner_note}), "
             f"and {owner.doing}. If it still has it, it is what everybody waits for; other readers "
@@ -51,16 +52,18 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
             found = ", ".join(map(str, lock.possible_owners))
             explanation += f"The lock's address is also on the stacks of PID {found}. "
     else:
-        title = f"{count} {verb} behind {owner.comm} {owner.pid}, which has {called}"
+        title = f"{called}: {count} behind its owner {owner.comm} {owner.pid}"
         explanation = f"{owner.comm} {owner.pid} {owner.doing}. Until it goes on, nobody does. "
+    if owner is not None and owner.device in overdue_devices(facts):
+        explanation += f"{owner.device} does not answer, so they are all victims of that. "
     modes = {waiter.mode for waiter in lock.waiters}
     if {"read", "write"} <= modes:
         explanation += "Readers queue behind the first writer, although a reader has the lock. "
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, since),
-        title=f"{title}, for up to {in_words(longest)}",
-        explanation=explanation,
+        title=title,
+        explanation=f"For up to {in_words(longest)}: {explanation}",
         evidence=(
             *((of_task(owner),) if owner else ()),
             *(of_lock(lock) for lock in locks),
@@ -71,7 +74,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
         disproof="the owner is running, or the lock has another owner now"
         if root.certain
         else "somebody else is found to hold it",
-        rank=20,
+        rank=20 if owner is None or not owner.device else 30,
     )
 
 

@@ -34,9 +34,9 @@ def _check(facts: Facts) -> Iterator[Finding]:
     yield panic_finding(
         facts,
         RULE.name,
-        title=f"Panic: hung task, {where(facts)}"
-        + (f"; first report: {named}" if first is not None else ""),
-        explanation="The detector only ended it: tasks had been in uninterruptible sleep for more "
+        title=f"Panic: hung task, {where(facts)}",
+        explanation=(f"First report: {named}. " if first is not None else "")
+        + "The detector only ended it: tasks had been in uninterruptible sleep for more "
         f"than {timeout or 'the allowed'} s. "
         + (f"The longest, {longest.comm} {longest.pid}, for at most "
            f"{in_words(longest.since_last_arrival_ns)}. " if longest else "")

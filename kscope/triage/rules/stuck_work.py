@@ -66,10 +66,9 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
     return Finding(
         rule=RULE.name,
         severity=held,
-        title=f"Work item {function}() stuck for up to {in_words(task.since_last_arrival_ns)} "
-        f"in {task.comm} {task.pid}",
-        explanation=f"{task.comm} {task.pid} executes {function}() of workqueue {queue} and "
-        f"{task.doing}. "
+        title=f"Work item {function}() stuck in {task.comm} {task.pid}",
+        explanation=f"For up to {in_words(task.since_last_arrival_ns)}: {task.comm} {task.pid} "
+        f"executes {function}() of workqueue {queue} and {task.doing}. "
         + (f"{waiting} more items of that workqueue wait for it. " if waiting else "")
         + (f"{names} {'waits' if len(behind) == 1 else 'wait'} for it to end. " if behind else "")
         + "Whoever flushes that workqueue or cancels that item hangs as well.",
