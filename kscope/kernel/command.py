@@ -25,6 +25,7 @@ from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.model.base import Address, QueryError
 from kscope.model.command import Command, CommandOutput, CommandQuery, Commands, CommandsQuery
 from kscope.model.text import printable, printable_lines
+from kscope.target.drgn_helpers import import_all
 from kscope.target.target import Target
 
 _REFUSED = ("sh", "!", "q", "exit", "quit")
@@ -102,6 +103,7 @@ def _run_python(program: Program, code: str) -> None:
     """``drgn CODE``; drgn's own would take what follows a ``#`` and a ``|`` for a pipeline."""
     from drgn.cli import default_globals
 
+    import_all()
     exec(compile(code, "drgn", "single"), dict(default_globals(program)))
 
 

@@ -1,4 +1,4 @@
-"""Where debug info can be fetched from: debuginfod when asked, or the distribution's package.
+"""Downloading the vmlinux with debug info by debuginfod, when asked to.
 
 debuginfod(8) serves a file by build-ID at ``URL/buildid/BUILDID/debuginfo``. It is asked here and
 not through drgn, which can only draw its progress on a terminal.
@@ -96,22 +96,3 @@ def _client_cache() -> Path:
 
 def _refusal(sentence: str, hint: str = "") -> QueryError:
     return QueryError(sentence, hint, kind="cannot-open")
-
-
-def commands(identity: Identity) -> tuple[str, ...]:
-    """The commands that would bring the vmlinux with debug info of this release, the likeliest
-    first; told from how distributions name their releases."""
-    release = identity.release
-    fetch = []
-    if not release:
-        return ()
-    if ".el" in release or ".fc" in release:
-        fetch.append(f"dnf debuginfo-install kernel-core-{release}")
-    elif "-default" in release or "-azure" in release:
-        fetch.append(f"zypper install kernel-{release.rpartition('-')[2]}-debuginfo")
-    elif "-generic" in release or "-aws" in release or "-gcp" in release:
-        fetch.append(f"apt install linux-image-{release}-dbgsym")
-    elif release.endswith(("-amd64", "-arm64")):
-        fetch.append(f"apt install linux-image-{release}-dbg")
-    fetch.append(f"kscope --debuginfod {identity.path}")
-    return tuple(fetch)

@@ -1,9 +1,11 @@
 """Opening a target: identity first, then types, the best that can be had."""
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import drgn
@@ -12,9 +14,10 @@ import msgspec
 from kscope.model.base import Part, Progress, QueryError
 from kscope.model.target import DebugInfo, Identity, Opened, OpenQuery
 from kscope.model.text import printable
-from kscope.target import btf, fetching, vmlinux
+from kscope.target import btf, vmlinux
 from kscope.target.identify import Core, dump_in, identify
 from kscope.target.module_symbols import use_module_symbols
+from kscope.target.packages import fetch_commands
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
 
@@ -28,6 +31,9 @@ def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Ta
 
     :raises QueryError: of kind ``cannot-open``, one sentence and what to do.
     """
+    # Types and symbols are a hundred thousand objects that stay: looking for garbage among them each
+    # time 700 more have been made takes a twentieth of the time that opening does.
+    gc.set_threshold(50_000, 20, 50)
     # What drgn would print about debug info it did not find is on the debug-info screen.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
     # drgn imports its plugins with the first target: all of its commands, a tenth of a second for
@@ -56,7 +62,10 @@ def _identify(query: OpenQuery) -> Core:
             build_id="", crash_time_seconds=None,
         )  # fmt: skip
         return Core(identity, Vmcoreinfo(), 0)
-    return identify("/proc/kcore" if query.live else query.path)
+    if query.live:
+        # The registers in its note are all zero: it is there because an ELF core has one.
+        return replace(identify("/proc/kcore"), prstatus_notes=0)
+    return identify(query.path)
 
 
 def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
@@ -71,8 +80,10 @@ def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
             program.set_core_dump(dump_in(Path(query.path)))
     except Exception as error:  # libkdumpfile's errors reach Python as plain Exception
         hint = _hint(error, query, core)
+        # An OSError's own text has its number and the path once more.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise QueryError(
-            f"drgn cannot open {name}: {printable(str(error))}.", hint, kind="cannot-open"
+            f"drgn cannot open {name}: {printable(why)}.", hint, kind="cannot-open"
         ) from error
     if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise QueryError(
@@ -126,7 +137,10 @@ def _with_debug_info(
         search = vmlinux.find(identity)
     path = search.path
     if path is None and query.debuginfod:
-        path = yield from fetching.by_debuginfod(identity)
+        # Imports what speaks HTTP, which takes as long as many an answer.
+        from kscope.target.fetching import by_debuginfod
+
+        path = yield from by_debuginfod(identity)
     dwarf = path is not None and _load_dwarf(program, path)
     if query.vmlinux and not dwarf:
         raise QueryError(
@@ -147,7 +161,7 @@ def _with_debug_info(
         vmlinux=printable(str(path)) if dwarf else "",
         searched=tuple(printable(place) for place in search.searched),
         missing=missing,
-        fetch=() if dwarf else fetching.commands(identity),
+        fetch=() if dwarf else fetch_commands(identity),
     )
     return Target(program, identity, core.vmcoreinfo, core.prstatus_notes, debug_info, loaded)
 

@@ -19,6 +19,7 @@ from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
 from drgn.helpers.linux.kallsyms import load_module_kallsyms
 from drgn.helpers.linux.pid import for_each_task
 
+from kscope.target.drgn_helpers import import_all
 from tests.target.btf.programs import SERIES, with_btf, with_dwarf
 
 pytestmark = pytest.mark.lab
@@ -99,6 +100,7 @@ def arguments(series: str) -> dict[str, str]:
 
 def run(prog: Program, command: str) -> list[str]:
     prog.config["crash_scroll"] = False
+    import_all()
     with tempfile.TemporaryFile("w+") as output:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             run_command(

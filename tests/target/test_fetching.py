@@ -11,7 +11,8 @@ import pytest
 from kscope.model.base import Progress, QueryError
 from kscope.model.target import Identity
 from kscope.session.answering import finish
-from kscope.target.fetching import by_debuginfod, commands
+from kscope.target.fetching import by_debuginfod
+from kscope.target.packages import fetch_commands
 from tests.session.slow_worker import IDENTITY
 
 WANTED = msgspec.structs.replace(IDENTITY, build_id="ab" * 20)
@@ -111,4 +112,4 @@ def test_no_server_named_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_the_package_with_the_vmlinux_is_named(release: str, command: str) -> None:
-    assert commands(msgspec.structs.replace(IDENTITY, release=release))[0] == command
+    assert fetch_commands(msgspec.structs.replace(IDENTITY, release=release))[0] == command

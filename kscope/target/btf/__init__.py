@@ -21,6 +21,7 @@ What cannot be had this way is what only DWARF records: source files and lines, 
 parameters and local variables of frames, macros, and the variables of modules.
 """
 
+import kscope.target.drgn_helpers  # before any of drgn's helpers  # noqa: F401
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.loading import BtfDebugInfo, load
 from kscope.target.btf.modules import ModuleDebugInfo
