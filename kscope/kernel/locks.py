@@ -11,8 +11,11 @@ from kscope.kernel.access.layout import Layout
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.kernel.process.task_table import task_table
 from kscope.kernel.unwinding.blocked_stack import Stack, sleeping_stack
+from kscope.kernel.waiting.devices import Devices
+from kscope.kernel.waiting.filesystems import frozen_filesystem_of
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.lock_owners import Owner, owner_of
+from kscope.kernel.waiting.lock_sleepers import lock_sleepers
 from kscope.kernel.waiting.spinning import spinlocks
 from kscope.kernel.waiting.wait_categories import caller, category_of
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
@@ -69,6 +72,7 @@ class _Node:
     category: Category | None = None
     words: str = ""
     """What it waits for, where its functions say more than the lock does."""
+    device: str = ""
     in_iowait: bool = False
     killable: bool = False
 
@@ -95,7 +99,10 @@ class _Graph:
         self._readings = Readings()
         self._rows = {int(row.task): row for row in table.rows}
         stacks = {found.address: found.raw.stack for found in table.found}
+        self._stacks = stacks
+        self._thread_size = int(self._program["THREAD_SIZE"])
         self._waits = Waits(self._program, stacks)
+        self._devices = Devices(self._program)
         self._nodes: dict[int, _Node] = {}
         self._owners: dict[int, Owner] = {}
         self._queues: dict[int, tuple[Wait, list[Queued]]] = {}
@@ -107,6 +114,16 @@ class _Graph:
         for address, row in self._rows.items():
             if row.state == "UN":
                 self._add(address)
+        interruptible = {
+            address: self._stacks.get(address)
+            for address, row in self._rows.items()
+            if row.state == "IN"
+        }
+        try:
+            for address in lock_sleepers(self._program, interruptible, self._readings):
+                self._add(address)
+        except READ_ERRORS as error:
+            self._readings.note("who waits for locks in interruptible sleep", reason(error))
         self._follow_waits()
         self._search_stacks()
         found = [self._lock(address) for address in self._queues]
@@ -164,7 +181,7 @@ class _Graph:
         if node.row.state != "UN" and node.wait is not None and node.wait.kind in _EVENTS:
             node.wait = None  # it sleeps as one does that has nothing to do
         if node.row.state == "UN" or node.wait is not None:
-            node.category, node.words = category_of(node.wait, node.functions, node.in_iowait)
+            self._categorise(node)
         if node.wait is not None:
             flushed = flushed_work(self._program, node.wait)
             if flushed is not None:
@@ -176,6 +193,20 @@ class _Graph:
                     worker.task.value_(), True, "the worker that executes it"
                 )
         return node
+
+    def _categorise(self, node: _Node) -> None:
+        wait = node.wait
+        frozen = None
+        if wait is not None and wait.kind == "percpu_rwsem":
+            frozen = frozen_filesystem_of(self._program, wait.lock)
+        if frozen is not None:
+            node.category, node.words = "io", f"for {frozen} to be thawed"
+            return
+        node.category, node.words = category_of(wait, node.functions, node.in_iowait)
+        if node.category == "io" and node.stack is not None:
+            node.device = self._devices.of(wait, node.stack)
+            if node.device:
+                node.words += f" on {node.device}"
 
     def _follow_waits(self) -> None:
         """Add the owner of every lock that is waited for, and the others in the same queue."""
@@ -299,9 +330,18 @@ class _Graph:
 
     def _name(self, wait: Wait) -> str:
         if wait.lock not in self._names:
-            name = lock_name(self._program, wait.lock)
+            name = lock_name(self._program, wait.lock) or self._on_stack(wait.lock)
             self._names[wait.lock] = " of ".join(filter(None, (wait.name, name)))
         return self._names[wait.lock]
+
+    def _on_stack(self, address: int) -> str:
+        """Whoever waits for what it has itself submitted has the completion on its own stack."""
+        size = self._thread_size
+        for task, stack in self._stacks.items():
+            if stack is not None and stack <= address < stack + size and task in self._rows:
+                row = self._rows[task]
+                return f"on the stack of {row.comm} {row.pid}"
+        return ""
 
     def _roots(self, graph: WaitGraph) -> Iterator[Root]:
         for end in graph.ends():
@@ -349,6 +389,7 @@ class _Graph:
                 killable=node.killable,
                 in_iowait=node.in_iowait,
                 category=node.category,
+                device=node.device,
                 doing=self._doing(node),
                 lock=Address(node.wait.lock) if node.wait else None,
                 functions=node.functions,

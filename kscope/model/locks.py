@@ -70,6 +70,8 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     in_iowait: bool
     category: Category | None
     """What it waits for; ``None`` for a task that is not in uninterruptible sleep."""
+    device: str = ""
+    """The block device that it waits for, such as ``vda``, where that can be told."""
     doing: str
     """In words: what it waits for, or where it sleeps, or that it runs."""
     lock: Address | None

@@ -1,5 +1,6 @@
 """What the rules look at, each read once, when the first rule asks for it."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from drgn import Object, Program
@@ -10,6 +11,8 @@ from kscope.kernel.death.exception import Stopped, what_stopped
 from kscope.kernel.death.panic import panic_message, panic_task
 from kscope.kernel.locks import read_locks
 from kscope.kernel.log import log
+from kscope.kernel.machine.block_requests import Request, requests_in_flight
+from kscope.kernel.machine.memory_zones import Zone, memory_zones
 from kscope.kernel.process.task_table import task_rows, task_table
 from kscope.kernel.processor.timers import jiffy_ns
 from kscope.model.base import QueryError, Unreadable
@@ -96,6 +99,16 @@ class Facts:
     def blocked(self) -> dict[int, Blocked]:
         """The tasks of the wait graph by PID."""
         return {task.pid: task for task in self.locks.blocked}
+
+    @cached_property
+    def requests(self) -> Mapping[str, Sequence[Request]]:
+        """Block requests in flight by disk, the oldest first."""
+        return requests_in_flight(self.program)
+
+    @cached_property
+    def zones(self) -> list[Zone]:
+        """The zones of memory."""
+        return memory_zones(self.program)
 
     @cached_property
     def lock_at(self) -> dict[int, Lock]:

@@ -5,6 +5,9 @@ kernel itself calls a task hung after ``hung_task_timeout_secs``, and people loo
 seconds.
 """
 
+from collections.abc import Iterable
+
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.locks import Blocked
 from kscope.model.survey import Severity
 from kscope.triage.facts import Facts
@@ -33,6 +36,18 @@ def severity_of(facts: Facts, waited_ns: int) -> Severity:
     return "warning" if waited_ns >= LONG_NS else "info"
 
 
-def waited(tasks: list[Blocked]) -> int:
+def overdue_devices(facts: Facts) -> tuple[str, ...]:
+    """The disks with requests in flight for longer than that."""
+    try:
+        return tuple(
+            disk
+            for disk, requests in facts.requests.items()
+            if requests and requests[0].age_ns >= LONG_NS
+        )
+    except READ_ERRORS:
+        return ()
+
+
+def waited(tasks: Iterable[Blocked]) -> int:
     """The longest that any of them has been off its CPU, in ns."""
     return max((task.since_last_arrival_ns or 0 for task in tasks), default=0)

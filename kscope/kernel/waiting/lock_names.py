@@ -2,11 +2,12 @@
 
 from drgn import Object, Program, Type, TypeKind, cast
 from drgn.helpers.common.type import member_at_offset
-from drgn.helpers.linux.fs import dentry_path
+from drgn.helpers.linux.fs import d_path, dentry_path
 from drgn.helpers.linux.list import hlist_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.waiting.filesystems import filesystem_of
 from kscope.model.text import printable
 
 # What the objects of a slab cache are, for those whose locks tasks get stuck on.
@@ -15,6 +16,7 @@ _CACHED_TYPES = {
     "task_struct": "task_struct",
     "signal_cache": "signal_struct",
     "files_cache": "files_struct",
+    "filp": "file",
     "inode_cache": "inode",
     "dentry": "dentry",
     "buffer_head": "buffer_head",
@@ -63,6 +65,13 @@ def _slab_object(program: Program, address: int) -> str:
     cache = printable(info.slab_cache.name.string_())
     offset = address - info.address
     type_name = _CACHED_TYPES.get(cache)
+    if type_name is None and cache.startswith("kmalloc"):
+        filesystem = filesystem_of(program, address)
+        if filesystem is not None:
+            block = program.type("struct super_block")
+            offset = address - filesystem.address
+            member = _lock_member(block, str(member_at_offset(block, offset)))
+            return f"{member} of super_block {filesystem.address:x} ({filesystem})"
     if type_name is None:
         return f"{cache} object {info.address:x}+{offset:#x}"
     try:
@@ -75,22 +84,30 @@ def _slab_object(program: Program, address: int) -> str:
 
 
 def _lock_member(container: Type, paths: str) -> str:
-    """Of the members that begin at a lock's first byte, the one that is the lock."""
-    path = min(paths.split(" or "), key=len)
+    """Of the members that begin at a lock's first byte, the one that is the lock.
+
+    In a union, the one that is a lock.
+    """
+    found = [_up_to_lock(container, path) for path in sorted(paths.split(" or "), key=len)]
+    return next((path for path, lock in found if lock), found[0][0])
+
+
+def _up_to_lock(container: Type, path: str) -> tuple[str, bool]:
+    """The outermost lock on the way to a member, and whether there is one."""
     names: list[str] = []
     type_ = container
     for name in path.split("."):
         names.append(name)
-        if "[" in name:
-            return path
-        type_ = type_.member(name).type
+        type_ = type_.member(name.partition("[")[0]).type
+        while type_.kind is TypeKind.ARRAY:
+            type_ = type_.type
         while type_.kind is TypeKind.TYPEDEF:
             if type_.name == "spinlock_t":
-                return ".".join(names)
+                return ".".join(names), True
             type_ = type_.type
         if type_.kind is TypeKind.STRUCT and type_.tag in _LOCKS:
-            break
-    return ".".join(names)
+            return ".".join(names), True
+    return path, False
 
 
 def _which(program: Program, type_name: str, address: int, member: str) -> str:
@@ -111,6 +128,8 @@ def _which(program: Program, type_name: str, address: int, member: str) -> str:
         if type_name == "task_struct":
             task = cast("struct task_struct *", container.address_of_())
             return f" ({printable(task.comm.string_())} {task.pid.value_()})"
+        if type_name == "file":
+            return f" ({printable(d_path(container.f_path))})"
     except READ_ERRORS:
         pass
     return ""

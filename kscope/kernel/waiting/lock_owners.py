@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from drgn import Object, Program
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.percpu import per_cpu_ptr
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.waiting.filesystems import frozen_filesystem_of
 from kscope.model.locks import LockKind
+from kscope.model.text import printable
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,26 @@ def _semaphore(program: Program, address: int, exists: Exists) -> Owner:
 
 def _percpu_rwsem(program: Program, address: int, exists: Exists) -> Owner:  # noqa: ARG001
     lock = Object(program, "struct percpu_rw_semaphore", address=address)
+    frozen = frozen_filesystem_of(program, address)
+    if frozen is not None:
+        return Owner(None, False, f"{frozen} is frozen, and waits for somebody to thaw it")
     # Since Linux kernel commit 7f26482a872c ("locking/percpu-rwsem: Remove the embedded rwsem") (in
-    # v5.7) a writer sets block; it does not say who it is.
-    if lock.block.counter.value_():
-        writer = lock.writer.task
-        if writer:
-            return Owner(writer.value_(), False, "a writer, which waits for readers to leave")
+    # v5.7) a writer sets block; it does not say who it is, but for the time in which it waits.
+    writer = lock.writer.task
+    if lock.block.counter.value_() and not writer:
         return Owner(None, False, "held by a writer that is not recorded", True)
-    return Owner(None, False, "held by readers, who are not recorded", True)
+    count = _percpu_readers(program, lock)
+    held = f"held by {count} reader{'' if count == 1 else 's'}, not recorded"
+    if writer:
+        comm, pid = printable(writer.comm.string_()), writer.pid.value_()
+        held += f"; the writer {comm} {pid} keeps new ones out until they have left"
+    return Owner(None, False, held, True)
+
+
+def _percpu_readers(program: Program, lock: Object) -> int:
+    """A reader may leave on another CPU than it came on: only the sum counts."""
+    counts = (per_cpu_ptr(lock.read_count, cpu)[0] for cpu in for_each_possible_cpu(program))
+    return sum(int(count) for count in counts) % (1 << 32)
 
 
 _READERS: dict[LockKind, Callable[[Program, int, Exists], Owner]] = {

@@ -19,9 +19,11 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
     ("io", "for a frozen filesystem to be thawed", re.compile(r"freeze_super|sb_start_write|"
         r"__sb_start_write|sb_wait_write")),
     ("io", "for a journal commit", re.compile(
-        r"jbd2_log_wait_commit|jbd2_journal_(?:commit|start|get_write_access|lock_updates)|"
+        r"jbd2_log_wait_commit|do_get_write_access|jbd2_journal_(?:start|lock_updates)|"
         r"wait_transaction_locked|start_this_handle|add_transaction_credits|"
         r"xlog_(?:grant|wait|cil)|xfs_log_force")),
+    ("io", "for the tasks that have the journal's transaction open", re.compile(
+        r"jbd2_journal_wait_updates")),
     ("io", "for an NFS or RPC server", re.compile(
         r"rpc_wait_bit_killable|__rpc_execute|rpc_execute|nfs4?_|nlmclnt_")),
     ("io", "for a FUSE server", re.compile(r"request_wait_answer|fuse_")),
@@ -75,10 +77,10 @@ _SCHEDULER = re.compile(
     r"__schedule|schedule(?:_timeout|_hrtimeout|_preempt_disabled|_timeout_\w+|_hrtimeout_range"
     r"\w*)?$|io_schedule\w*|preempt_schedule\w*|__cond_resched|context_switch|__switch_to\w*|"
     r"\w*_slowpath$|_*(?:ww_)?mutex_lock\w*|mutex_lock\w*|rwsem_down_\w+|down(?:_read|_write)?"
-    r"(?:_killable|_interruptible)?$|__down\w*|\w*rt_mutex_\w*|rtlock\w*|_*wait_for_common\w*|"
-    r"wait_for_completion\w*|_*percpu_\w*_?rwsem\w*|percpu_rwsem_wait|percpu_down_write|"
+    r"(?:_killable|_interruptible)?$|__down\w*|\w*rt_mutex_\w*|rtlock\w*|(?:do_|_)*wait_for_common\w*|"
+    r"wait_for_completion\w*|_*percpu_\w*_?rwsem\w*|_*percpu_down_\w+|(?:mnt|sb)_\w+_write\w*|"
     r"prepare_to_\w+|do_wait_intr\w*|wait_on_bit\w*|__wait_on_bit\w*|out_of_line_wait_on_bit\w*|"
-    r"bit_wait\w*|folio_wait_bit\w*|msleep\w*|usleep_range\w*|do_nanosleep|futex_wait_queue\w*|"
+    r"bit_wait\w*|_*folio_(?:wait_bit|lock|put_wait_locked)\w*|msleep\w*|usleep_range\w*|do_nanosleep|futex_wait_queue\w*|"
     r"rcuwait_\w+|__wait_event\w*|down_common"
 )
 

@@ -6,7 +6,9 @@ lies on the task's own stack and points to the task. Of the words there that equ
 address, the one with consistent list links around it is that waiter; along its list lies the lock,
 and the slow path's name says which kind of lock. This needs neither DWARF nor a debug kernel.
 
-Where the kernel itself records what a task waits for, that is used first.
+Where the kernel itself records what a task waits for, that is used first. Since the waiters of a
+mutex, rw_semaphore or semaphore link only each other (v7.1), there is no other way for those but a
+pointer to the lock that its slow path has left on the stack.
 """
 
 import re
@@ -17,6 +19,7 @@ from functools import cached_property
 from drgn import FaultError, Object, Program, Type, cast, container_of, offsetof
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
+from drgn.helpers.linux.slab import slab_object_info
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.unwinding.blocked_stack import Frame, Stack
@@ -59,17 +62,25 @@ class _Listed:
     link_member: str
     task_member: str
     mode: Mode
+    first_member: str = ""
+    """What the lock has instead of a list's head, in kernels where it has: see _FIRST."""
 
+
+# Since Linux kernel commits 25500ba7e77c ("locking/mutex: Remove the list_head from struct mutex")
+# and b9bdd4b68404 ("locking/semaphore: Remove the list_head from struct semaphore") (in v7.1), and
+# one for struct rw_semaphore, the lock points to the first waiter, and the waiters form a ring.
+_FIRST = "first_waiter"
 
 _MUTEX = _Listed(
-    "mutex", "struct mutex", "wait_list", "struct mutex_waiter", "list", "task", "exclusive"
+    "mutex", "struct mutex", "wait_list", "struct mutex_waiter", "list", "task", "exclusive", _FIRST
 )
 _RWSEM = _Listed(
-    "rwsem", "struct rw_semaphore", "wait_list", "struct rwsem_waiter", "list", "task", "write"
-)
+    "rwsem", "struct rw_semaphore", "wait_list", "struct rwsem_waiter", "list", "task", "write",
+    _FIRST,
+)  # fmt: skip
 _SEMAPHORE = _Listed(
     "semaphore", "struct semaphore", "wait_list", "struct semaphore_waiter", "list", "task",
-    "exclusive",
+    "exclusive", _FIRST,
 )  # fmt: skip
 # Since Linux kernel commit a5c6234e1028 ("completion: Use simple wait queues") (in v5.7), a
 # completion's queue is a simple one.
@@ -104,8 +115,9 @@ _SLOW_PATHS = (
 _RT_MUTEX = re.compile(r"_*(?:rt_mutex|rtlock|rt_spin|rwbase)")
 _PERCPU_WRITER = "percpu_down_write"
 
-_WQ_FLAG_CUSTOM = 0x04
-"""Set by percpu_rwsem_wait() for readers (include/linux/wait.h)."""
+_WQ_FLAG_CUSTOM = 0x04 | 0x08
+"""Set by percpu_rwsem_wait() for readers (include/linux/wait.h): 0x08 until v6.6, 0x04 since. No
+entry in the queue of a percpu_rw_semaphore has the other's old or new meaning."""
 
 
 class Waits:
@@ -121,13 +133,20 @@ class Waits:
         self._offsets: dict[tuple[str, str], int] = {}
         self._queues: dict[tuple[str, int], list[Queued]] = {}
         self._lock_of_link: dict[int, int] = {}
+        self._rings: dict[tuple[str, str], bool] = {}
 
     def of(self, task: Object, stack: Stack) -> Wait | None:
         """What ``task`` waits for; ``None`` if that cannot be told.
 
         :param task: ``struct task_struct *``, not running
         """
-        for way in (self._recorded, self.by_waiter, self.by_pointer_on_stack):
+        for way in (
+            self._from_pi_blocked_on,
+            self._from_blocked_on,
+            self._from_blocker,
+            self.by_waiter,
+            self.by_pointer_on_stack,
+        ):
             try:
                 wait = way(task, stack)
             except READ_ERRORS:
@@ -140,6 +159,8 @@ class Waits:
         """Who waits for ``lock``, in the order of its queue."""
         listed = _LISTED.get(kind)
         if listed is not None:
+            if self._is_ring(listed):
+                return self._ring(listed, lock)
             head = lock + self._offset(listed.lock_type, listed.list_member)
             return self._queue(listed, head)
         if kind == "rt_mutex":
@@ -147,13 +168,6 @@ class Waits:
         return []
 
     # What the kernel records.
-
-    def _recorded(self, task: Object, stack: Stack) -> Wait | None:
-        return (
-            self._from_pi_blocked_on(task, stack)
-            or self._from_blocked_on(task)
-            or self._from_blocker(task)
-        )
 
     def _from_pi_blocked_on(self, task: Object, stack: Stack) -> Wait | None:  # noqa: ARG002
         waiter = task.pi_blocked_on
@@ -164,7 +178,7 @@ class Waits:
             "task_struct.pi_blocked_on",
         )  # fmt: skip
 
-    def _from_blocked_on(self, task: Object) -> Wait | None:
+    def _from_blocked_on(self, task: Object, stack: Stack) -> Wait | None:  # noqa: ARG002
         try:
             blocked_on = task.blocked_on
         except AttributeError:
@@ -178,7 +192,7 @@ class Waits:
         # (in v6.17), it points to the waiter.
         return self._from_link(_MUTEX, task, blocked_on.list.address_of_().value_(), how)
 
-    def _from_blocker(self, task: Object) -> Wait | None:
+    def _from_blocker(self, task: Object, stack: Stack) -> Wait | None:  # noqa: ARG002
         # With CONFIG_DETECT_HUNG_TASK_BLOCKER, since Linux kernel commit e711faaafbe5 ("hung_task:
         # replace blocker_mutex with encoded blocker") (in v6.16): an address whose two low bits are
         # a BLOCKER_TYPE_* of include/linux/hung_task.h.
@@ -222,8 +236,8 @@ class Waits:
 
     def _from_link(self, listed: _Listed, task: Object, link: int, how: str) -> Wait | None:
         """The wait of the task that is linked at ``link`` into a queue of this kind."""
-        if not self._consistent(link):
-            return None
+        if self._is_ring(listed) or not self._consistent(link):
+            return None  # nothing leads from a ring of waiters to their lock
         head = self._head(listed, link)
         if head is None:
             return None
@@ -288,7 +302,21 @@ class Waits:
         bit = wait.key.bit_nr.value_()
         if wake_function == "var_wake_function":
             return Wait("wait_queue", word, "wait_queue", address, how, "a variable's change")
-        return Wait("bit_lock", word, "exclusive", address, how, f"bit {bit}")
+        return Wait("bit_lock", word, "exclusive", address, how, self._bit_name(word, bit))
+
+    def _bit_name(self, word: int, bit: int) -> str:
+        """A buffer's bits have names; the journal's follow those of all others."""
+        info = slab_object_info(self._program, word)
+        if info is None or info.slab_cache.name.string_() != b"buffer_head":
+            return f"bit {bit}"
+        for enum in ("enum bh_state_bits", "enum jbd_state_bits"):
+            try:
+                name = _enumerator(self._program.type(enum), bit)
+            except LookupError:
+                continue
+            if name not in (str(bit), "BH_PrivateStart"):
+                return name
+        return f"bit {bit}"
 
     def _simple_wait(self, task: Object, slot: int, stack: Stack) -> Wait | None:
         waiter = slot - self._offset("struct swait_queue", "task")
@@ -367,6 +395,28 @@ class Waits:
                 previous, link = link, self._word(link)
             except FaultError:
                 return  # what was found before stands
+
+    def _is_ring(self, listed: _Listed) -> bool:
+        """Whether this kernel's locks of that kind have no list head."""
+        key = (listed.lock_type, listed.first_member)
+        if not listed.first_member:
+            return False
+        if key not in self._rings:
+            self._rings[key] = self._program.type(listed.lock_type).has_member(listed.first_member)
+        return self._rings[key]
+
+    def _ring(self, listed: _Listed, lock: int) -> list[Queued]:
+        """Who waits for a lock that points to its first waiter."""
+        waiter = self._word(lock + self._offset(listed.lock_type, listed.first_member))
+        link_offset = self._offset(listed.waiter_type, listed.link_member)
+        if not waiter:
+            return []
+        # Seen as the head of a list, the first waiter's link has all the others behind it.
+        first = Queued(
+            self._word(waiter + self._offset(listed.waiter_type, listed.task_member)), waiter,
+            self._mode(listed, waiter),
+        )  # fmt: skip
+        return [first, *self._queue(listed, waiter + link_offset)]
 
     def _mode(self, listed: _Listed, waiter: int) -> Mode:
         if listed is _RWSEM:

@@ -22,6 +22,10 @@ _NEEDED = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kalls
 
 _DRGN_MAX_SYMBOL_LENGTH = 0x10000
 
+_SECTION_BOUND = re.compile(r"__\w+_text_(?:start|end)")
+"""Where a section begins, so does its first function: ``io_schedule_timeout()`` lies at
+``__sched_text_start``."""
+
 
 class KernelSymbols:
     """vmlinux's symbols."""
@@ -49,9 +53,24 @@ class KernelSymbols:
         if address is not None and address not in self.range:
             return []
         found: Sequence[Symbol] = self.index(prog, name, address, one)
+        if address is not None:
+            found = [self._first_of_section.get(symbol.address, symbol)
+                     if _SECTION_BOUND.fullmatch(symbol.name) else symbol
+                     for symbol in found]  # fmt: skip
         if not found and address is not None:
             found = self._large(prog, name, address, one)
         return found
+
+    @cached_property
+    def _first_of_section(self) -> dict[int, Symbol]:
+        """The functions that lie where a section begins, which have its symbol's size."""
+        symbols = self.index(None, None, None, False)
+        bounds = {s.address: s.size for s in symbols if _SECTION_BOUND.fullmatch(s.name)}
+        return {
+            s.address: Symbol(s.name, s.address, bounds[s.address], s.binding, s.kind)
+            for s in symbols
+            if s.address in bounds and not _SECTION_BOUND.fullmatch(s.name)
+        }
 
     @cached_property
     def _large(self) -> SymbolIndex:

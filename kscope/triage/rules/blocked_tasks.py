@@ -8,9 +8,10 @@ from kscope.model.locks import Blocked, Category
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
+from kscope.triage.memory_use import is_exhausted, reclaiming
 from kscope.triage.rule import Rule
 from kscope.triage.signature import telling
-from kscope.triage.waiting import LONG_NS, severity_of, waited
+from kscope.triage.waiting import LONG_NS, overdue_devices, severity_of, waited
 
 _MOST_SHOWN = 8
 
@@ -24,7 +25,8 @@ _ADVICE: dict[Category, str] = {
     "work": "Look at the worker that executes the item, and at its pool.",
     "task": "Look at the one that they wait for.",
     "unknown": "What they wait for could not be told: read the function that went to sleep.",
-    "lock": "",
+    "lock": "Who has it is not recorded: find in the source who sets it, and look at what that one "
+    "does.",
 }
 
 
@@ -32,23 +34,28 @@ def _check(facts: Facts) -> Iterator[Finding]:
     explained = _in_chains(facts)
     groups: dict[tuple[Category, str, tuple[str, ...]], list[Blocked]] = defaultdict(list)
     for task in facts.locks.blocked:
-        if task.state != "UN" or task.killable or task.category in (None, "lock"):
+        if task.state != "UN" or task.category is None or task.pid in explained:
             continue
-        if task.pid in explained or (task.since_last_arrival_ns or 0) < LONG_NS:
+        if task.killable and task.category == "task":
+            continue  # as a parent waits for its vfork()ed child, however long that takes
+        if (task.since_last_arrival_ns or 0) < LONG_NS:
             continue
-        assert task.category is not None
         groups[task.category, task.doing, task.functions].append(task)
     for (category, doing, functions), tasks in groups.items():
         yield _finding(facts, category, doing, functions, tasks)
 
 
 def _in_chains(facts: Facts) -> set[int]:
-    """Those that the findings about locks already tell of."""
+    """Those that other findings already tell of: about locks, devices, filesystems and memory."""
     found = {pid for ring in facts.locks.rings for pid in (*ring.pids, *ring.behind)}
     for root in facts.locks.roots:
         found.update(root.behind)
         if root.pid is not None:
             found.add(root.pid)
+    devices = overdue_devices(facts)
+    found.update(task.pid for task in facts.locks.blocked if task.device in devices)
+    if is_exhausted(facts):
+        found.update(task.pid for task in reclaiming(facts))
     return found
 
 
@@ -58,9 +65,12 @@ def _finding(
     tasks.sort(key=lambda task: -(task.since_last_arrival_ns or 0))
     longest = waited(tasks)
     if len(tasks) == 1:
-        who = f"{tasks[0].comm} {tasks[0].pid} is blocked"
+        title = f"{tasks[0].comm} {tasks[0].pid} {doing}, for up to {in_words(longest)}"
+        sentence = f"It {doing}"
     else:
-        who = f"{len(tasks)} tasks with the same stack are blocked"
+        title = f"{len(tasks)} tasks with the same stack, each {doing}, for up to "
+        title += in_words(longest)
+        sentence = f"Each {doing}"
     stack = Evidence(
         label="stack",
         text=" <- ".join(telling(functions)) or " <- ".join(functions[:6]),
@@ -70,9 +80,9 @@ def _finding(
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
-        title=f"{who} for up to {in_words(longest)}: {doing}",
-        explanation=f"{'It' if len(tasks) == 1 else 'Each'} {doing}. {_ADVICE[category]} The time "
-        "is since the task was last on a CPU, so at most this long.",
+        title=title,
+        explanation=f"{sentence}. {_ADVICE[category]} The time is since the task was last on a "
+        "CPU, so at most this long.",
         evidence=(*(of_task(task) for task in tasks[:_MOST_SHOWN]), stack),
         tasks=tuple(task.pid for task in tasks),
         locks=tuple(dict.fromkeys(task.lock for task in tasks if task.lock is not None)),

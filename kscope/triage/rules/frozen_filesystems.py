@@ -3,63 +3,82 @@
 from collections.abc import Iterator
 
 from drgn import Object
-from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.fs import mount_dst, super_block_for_each_mount
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.waiting.filesystems import Filesystem, filesystems
+from kscope.model.base import Address
+from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
+from kscope.triage.waiting import severity_of, waited
 
-_UNFROZEN = 0
-_LEVELS = {1: "writers", 2: "page faults", 3: "the filesystem's own threads", 4: "everything"}
+_LEVELS = {
+    1: "whoever writes",
+    2: "whoever writes, page faults included",
+    3: "whoever writes, its own threads included",
+    4: "whoever writes (it is frozen completely)",
+}
 """``SB_FREEZE_*`` of include/linux/fs.h: whom it keeps out."""
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
-    for block in list_for_each_entry(
-        "struct super_block", facts.program["super_blocks"].address_of_(), "s_list"
-    ):
-        try:
-            level = int(block.s_writers.frozen.value_())
-        except READ_ERRORS:
-            continue
-        if level != _UNFROZEN:
-            yield _finding(facts, block, level)
+    for filesystem in filesystems(facts.program):
+        if filesystem.frozen:
+            yield _finding(facts, filesystem)
 
 
-def _finding(facts: Facts, block: Object, level: int) -> Finding:
-    name = printable(block.s_id.string_())
-    kind = printable(block.s_type.name.string_())
+def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
     waiting = [
         task
         for task in facts.locks.blocked
-        if task.lock is not None
-        and block.value_() <= task.lock < block.value_() + block.type_.type.size
+        if task.lock is not None and filesystem.holds(int(task.lock))
     ]
+    where = _mounted_on(facts, filesystem)
+    title = f"{filesystem}{f' ({where})' if where else ''} is frozen"
+    if waiting:
+        title += (
+            f": {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'} for it to be "
+            f"thawed, for up to {in_words(waited(waiting))}"
+        )
+    block = f"{filesystem.address:x}"
     return Finding(
         rule=RULE.name,
-        severity="warning",
-        title=f"{kind} on {name} is frozen"
-        + (f", {len(waiting)} tasks wait for it to be thawed" if waiting else ""),
-        explanation="Somebody froze it (fsfreeze, a snapshot, a backup agent) and has not thawed "
-        f"it: it keeps out {_LEVELS.get(level, 'others')}. If the one that is to thaw it writes to "
-        "it first, for a log line, both wait for ever.",
+        severity=severity_of(facts, waited(waiting)) if waiting else "info",
+        title=title,
+        explanation="Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation agent) "
+        f"and has not thawed it. It keeps out {_LEVELS.get(filesystem.frozen, 'others')}. The "
+        "kernel does not record who froze it: look for such an agent among the tasks, and whether "
+        "it is itself blocked, for instance by writing a log line to that very filesystem.",
         evidence=(
             Evidence(
                 label="s_writers.frozen",
-                text=f"{level} in super_block {block.value_():x}",
-                crash=f"struct super_block.s_writers {block.value_():x}",
+                text=f"{filesystem.frozen} in super_block {block}, 0 would be thawed",
+                crash=f"struct super_block.s_writers {block}",
                 drgn="from drgn import Object\n\n"
-                f'print(Object(prog, "struct super_block", address={block.value_():#x}).s_writers)',
+                f'print(Object(prog, "struct super_block", address=0x{block}).s_writers.frozen)',
             ),
             *(of_task(task) for task in waiting[:6]),
         ),
         tasks=tuple(task.pid for task in waiting),
+        addresses=(Address(filesystem.address),),
         disproof="s_writers.frozen is 0",
-        rank=8,
+        rank=3,
     )
+
+
+def _mounted_on(facts: Facts, filesystem: Filesystem) -> str:
+    """The first place where it is mounted; empty if that cannot be read."""
+    try:
+        block = Object(facts.program, "struct super_block", address=filesystem.address)
+        for mount in super_block_for_each_mount(block.address_of_()):
+            return printable(mount_dst(mount))
+    except READ_ERRORS:
+        pass
+    return ""
 
 
 RULE = Rule("frozen-filesystems", "frozen filesystems", _check, needs=("super_blocks",))

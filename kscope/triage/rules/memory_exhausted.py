@@ -1,92 +1,98 @@
-"""Memory so low that every allocation has to reclaim first."""
+"""Memory so low that every allocation has to reclaim first, and reclaim that gets no further."""
 
 from collections.abc import Iterator
 
-from drgn import Object
-from drgn.helpers.linux.mmzone import for_each_online_pgdat
-from drgn.helpers.linux.vmstat import zone_page_state
-
-from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.machine.memory_counters import memory_counters
+from kscope.kernel.machine.memory_zones import Zone
+from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence, Finding
-from kscope.model.text import printable
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
+from kscope.triage.memory_use import (
+    for_how_long,
+    is_exhausted,
+    largest_processes,
+    of_counters,
+    of_process,
+    reclaiming,
+    shrinker_of,
+    size,
+)
 from kscope.triage.rule import Rule
+from kscope.triage.waiting import severity_of, waited
 
-_MIN = 0
-"""``WMARK_MIN``: below it only the kernel's own emergencies may allocate."""
-_MIB = 1 << 20
-_MANY = 3
-"""Tasks that are in direct reclaim at the same moment."""
+_MOST_SHOWN = 6
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
-    if facts.panic.kind == "oom":
-        return  # told of as the panic
-    page = int(facts.program["PAGE_SIZE"])
-    low, all_low = [], True
-    for zone, free, minimum in _zones(facts):
-        if free < minimum:
-            low.append((zone, free * page, minimum * page))
-        else:
-            all_low = False
-    reclaiming = [task for task in facts.locks.blocked if task.category == "memory"]
-    if not (low and all_low) and len(reclaiming) < _MANY:
+    if not is_exhausted(facts):
         return
     counters = memory_counters(facts.program)
-    free = counters.get("free", 0)
+    stuck = reclaiming(facts)
     yield Finding(
         rule=RULE.name,
-        severity="warning",
-        title=f"Memory is exhausted: {free // _MIB} MB free"
-        + (f", {len(reclaiming)} tasks wait for some to be reclaimed" if reclaiming else ""),
-        explanation="Every zone is below its minimum, so that whoever needs a page has to free one "
-        "first. A machine that does so all the time looks like one that hangs. Look at the largest "
-        "processes, at tmpfs and at slab caches that cannot be reclaimed. ",
+        severity=severity_of(facts, waited(stuck)) if stuck else "warning",
+        title=_title(facts, counters, stuck),
+        explanation=_explanation(facts, stuck),
         evidence=(
-            *(
-                Evidence(
-                    label=f"zone {name}",
-                    text=f"{free // 1024} KB free, its minimum is {minimum // 1024} KB",
-                    crash="kmem -z",
-                    drgn="from drgn.helpers.linux.vmstat import nr_free_pages\n\n"
-                    "print(nr_free_pages(prog))",
-                )
-                for name, free, minimum in low
-            ),
-            Evidence(
-                label="memory",
-                text=", ".join(f"{name} {value // _MIB} MB" for name, value in counters.items()),
-                crash="kmem -i",
-                drgn="from drgn.helpers.linux.mm import totalram_pages\n\n"
-                "print(totalram_pages(prog))",
-            ),
-            *(of_task(task) for task in reclaiming[:6]),
+            *(_of_zone(zone) for zone in facts.zones),
+            *(of_task(task) for task in stuck[:_MOST_SHOWN]),
+            of_counters(counters),
+            *(of_process(task) for task in largest_processes(facts)),
         ),
-        tasks=tuple(task.pid for task in reclaiming),
-        disproof="a zone that such allocations may use has more than its minimum free",
-        rank=18,
+        tasks=tuple(task.pid for task in stuck),
+        disproof="a zone that an ordinary allocation may use has more than its minimum and its "
+        "reserve free, and none of these tasks is in reclaim",
+        rank=5,
     )
 
 
-def _zones(facts: Facts) -> Iterator[tuple[str, int, int]]:
-    """Name, free pages and minimum of each zone that has pages."""
-    item = facts.program["NR_FREE_PAGES"]
-    for node in for_each_online_pgdat(facts.program):
-        for zone in node.node_zones:
-            if not zone.present_pages.value_() or not _managed(zone):
-                continue
-            name = f"{node.node_id.value_()} {printable(zone.name.string_())}"
-            minimum = zone.member_("_watermark")[_MIN].value_()
-            yield name, int(zone_page_state(zone.address_of_(), item)), minimum
+def _title(facts: Facts, counters: dict[str, int], stuck: list[Blocked]) -> str:
+    free = f"{size(counters.get('free'))} of {size(counters.get('total'))} free"
+    waiting = f"{len(stuck)} task{'s wait' if len(stuck) > 1 else ' waits'} for reclaim"
+    if any(task.comm.startswith("kswapd") for task in stuck):
+        waiting += ", kswapd among them," if len(stuck) > 1 else ""
+    waiting += f" for up to {for_how_long(stuck)}"
+    if not all(zone.exhausted for zone in facts.zones):
+        return f"{waiting}; {free}"
+    return f"Memory is exhausted: {free}" + (f"; {waiting}" if stuck else "")
 
 
-def _managed(zone: Object) -> int:
-    try:
-        return int(zone.managed_pages.counter.value_())
-    except READ_ERRORS:
-        return int(zone.present_pages.value_())
+def _explanation(facts: Facts, stuck: list[Blocked]) -> str:
+    if all(zone.exhausted for zone in facts.zones):
+        text = (
+            "No zone has more free than its min watermark and its reserve, so whoever needs a page "
+            "has to free one first. "
+        )
+    else:
+        text = "Several tasks have to free memory before they get some. "
+    shrinkers = dict.fromkeys(filter(None, map(shrinker_of, stuck)))
+    if shrinkers:
+        names = " and ".join(f"{name}()" for name in shrinkers)
+        text += (
+            f"Reclaim does not come back from the shrinker {names}: read what that waits for, it "
+            "keeps everybody from getting memory. "
+        )
+    else:
+        text += "A machine that reclaims all the time looks like one that hangs. "
+    return text + (
+        "Then look at who has the memory: the largest processes, tmpfs (shared), slab caches that "
+        "cannot be reclaimed (kmem -s)."
+    )
+
+
+def _of_zone(zone: Zone) -> Evidence:
+    verdict = "exhausted" if zone.exhausted else "has enough"
+    return Evidence(
+        label=f"zone {zone.name}",
+        text=f"{zone.free // 1024} KB free; to be left: min {zone.minimum // 1024} KB + reserve "
+        f"{zone.reserved // 1024} KB: {verdict}",
+        crash="kmem -z",
+        drgn="from drgn.helpers.linux.mmzone import for_each_online_pgdat\n\n"
+        "for node in for_each_online_pgdat(prog):\n"
+        "    for zone in node.node_zones:\n"
+        "        print(zone.name, zone._watermark, zone.lowmem_reserve)",
+    )
 
 
 RULE = Rule("memory-exhausted", "memory that is nearly used up", _check)

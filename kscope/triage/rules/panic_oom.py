@@ -7,11 +7,9 @@ from kscope.kernel.machine.memory_counters import memory_counters
 from kscope.model.survey import Evidence, Finding
 from kscope.model.tasks import Task
 from kscope.triage.facts import Facts
+from kscope.triage.memory_use import largest_processes, of_counters, of_process, size
 from kscope.triage.panics import panic_finding, where
 from kscope.triage.rule import Rule
-
-_LARGEST = 5
-_MIB = 1 << 20
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
@@ -19,12 +17,12 @@ def _check(facts: Facts) -> Iterator[Finding]:
         return
     report = _report(facts)
     counters = memory_counters(facts.program)
-    processes = _largest_processes(facts)
-    evidence = [_process_evidence(task) for task in processes]
+    processes = largest_processes(facts)
+    evidence = [of_process(task) for task in processes]
     if report is not None:
         evidence.append(_report_evidence(report))
     if counters:
-        evidence.append(_counters_evidence(counters))
+        evidence.append(of_counters(counters))
     killed = all_killed(facts.log.records)
     if killed:
         names = ", ".join(f"{comm} {pid}" for pid, comm in killed)
@@ -38,7 +36,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         facts,
         RULE.name,
         title="Out of memory"
-        + (f": {largest.comm} {largest.pid} has {_size(largest.rss_bytes)}{share}"
+        + (f": {largest.comm} {largest.pid} has {size(largest.rss_bytes)}{share}"
            if largest else f", {where(facts)}"),
         explanation=_explanation(facts, report, counters, largest),
         evidence=evidence,
@@ -60,7 +58,7 @@ def _explanation(
     total = counters.get("total", 0)
     if total and unreclaimable > total // 4:
         text += (
-            f"The kernel itself holds {_size(unreclaimable)} in slab caches that cannot be "
+            f"The kernel itself holds {size(unreclaimable)} in slab caches that cannot be "
             "reclaimed: look for the cache that grew (kmem -s). "
         )
     elif largest is not None:
@@ -70,7 +68,7 @@ def _explanation(
         )
     shmem = counters.get("shared (shmem, tmpfs)", 0)
     if total and shmem > total // 4:
-        text += f"{_size(shmem)} are in tmpfs and shared memory, which belongs to no process. "
+        text += f"{size(shmem)} are in tmpfs and shared memory, which belongs to no process. "
     return text
 
 
@@ -83,23 +81,6 @@ def _report(facts: Facts) -> OomReport | None:
         if report.kind == "oom":
             return parse(facts.log.records, report)
     return None
-
-
-def _largest_processes(facts: Facts) -> list[Task]:
-    """Each process once: threads share their memory."""
-    leaders = [task for task in facts.tasks if task.leader and task.rss_bytes]
-    return sorted(leaders, key=lambda task: -(task.rss_bytes or 0))[:_LARGEST]
-
-
-def _process_evidence(task: Task) -> Evidence:
-    return Evidence(
-        label=f"{task.comm} {task.pid}",
-        text=f"RSS {_size(task.rss_bytes)}, virtual {_size(task.vsize_bytes)}",
-        crash=f"ps -G {task.pid}",
-        drgn="from drgn.helpers.linux.mm import task_rss\n"
-        "from drgn.helpers.linux.pid import find_task\n\n"
-        f"print(task_rss(find_task(prog, {task.pid})))",
-    )
 
 
 def _report_evidence(report: OomReport) -> Evidence:
@@ -115,21 +96,6 @@ def _report_evidence(report: OomReport) -> Evidence:
         crash="log | grep -A40 oom-killer",
         drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
     )
-
-
-def _counters_evidence(counters: dict[str, int]) -> Evidence:
-    return Evidence(
-        label="memory",
-        text=", ".join(f"{name} {_size(value)}" for name, value in counters.items()),
-        crash="kmem -i",
-        drgn="from drgn.helpers.linux.vmstat import nr_free_pages\n\nprint(nr_free_pages(prog))",
-    )
-
-
-def _size(value: int | None) -> str:
-    if value is None:
-        return "?"
-    return f"{value / _MIB:.1f} MB" if value < 10 << 30 else f"{value / (1 << 30):.1f} GB"
 
 
 RULE = Rule("panic-oom", "running out of memory", _check, live=False)

@@ -296,7 +296,8 @@ static void hog_until_stuck(void)
 	pthread_t teller;
 	char *page;
 
-	if (mlockall(MCL_CURRENT))
+	/* Pages one by one, or it is stuck as soon as there is no huge one. */
+	if (mlockall(MCL_CURRENT) || prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		fail("mlockall");
 	if (pthread_create(&teller, NULL, tell_when_stuck, NULL))
 		fail("pthread_create");

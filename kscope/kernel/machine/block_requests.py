@@ -1,0 +1,59 @@
+"""Requests that block drivers were given and have not completed."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from drgn import Object, Program
+from drgn.helpers.linux.block import (
+    blk_rq_bytes,
+    blk_rq_pos,
+    disk_name,
+    for_each_disk,
+    op_is_write,
+    req_op,
+    request_queue_busy_iter,
+)
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
+
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.model.text import printable
+
+_MOST = 5000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request in flight."""
+
+    address: int
+    age_ns: int
+    """Since the driver was given it; where the queue keeps no statistics, since it was made."""
+    write: bool
+    sector: int
+    size_bytes: int
+
+
+def requests_in_flight(program: Program) -> Mapping[str, Sequence[Request]]:
+    """By disk, the oldest first. A queue that cannot be read is left out."""
+    now = int(ktime_get_coarse_ns(program))
+    found: dict[str, list[Request]] = defaultdict(list)
+    for disk in for_each_disk(program):
+        try:
+            found[printable(disk_name(disk))] += _of_queue(disk.queue, now)
+        except READ_ERRORS:
+            continue
+    return {disk: sorted(requests, key=lambda r: -r.age_ns) for disk, requests in found.items()}
+
+
+def _of_queue(queue: Object, now: int) -> Iterator[Request]:
+    for _, request in zip(range(_MOST), request_queue_busy_iter(queue), strict=False):
+        start = request.io_start_time_ns.value_() or request.start_time_ns.value_()
+        if start:
+            yield Request(
+                request.value_(),
+                max(0, now - start),
+                bool(op_is_write(req_op(request))),
+                int(blk_rq_pos(request)),
+                int(blk_rq_bytes(request)),
+            )

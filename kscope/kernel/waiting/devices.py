@@ -1,0 +1,109 @@
+"""Which block device a task waits for.
+
+What a task sleeps on when it waits for I/O is a bit of a folio or buffer, an event of a journal or
+a completion on its own stack: none of these names the device, but each leads to it.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from drgn import Object, Program
+from drgn.helpers.linux.block import disk_name, for_each_disk, request_queue_busy_iter
+from drgn.helpers.linux.kthread import kthread_data
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.slab import slab_object_info
+
+from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.unwinding.blocked_stack import Stack
+from kscope.kernel.waiting.waits import Wait
+from kscope.model.text import printable
+
+_MOST_REQUESTS = 5000
+_MOST_BIOS = 1000
+_PF_KTHREAD = 0x200000
+"""include/linux/sched.h"""
+
+
+class Devices:
+    """Finds the device of waits; reads requests and journals once, when they are needed."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def of(self, wait: Wait | None, stack: Stack) -> str:
+        """The disk's name, such as ``vda``; empty if it cannot be told."""
+        for way in (self._by_wait, self._by_request):
+            try:
+                found = way(wait, stack)
+            except READ_ERRORS:
+                continue
+            if found:
+                return found
+        return ""
+
+    def _by_wait(self, wait: Wait | None, stack: Stack) -> str:  # noqa: ARG002
+        if wait is None:
+            return ""
+        if wait.name.endswith("of a folio"):
+            return self._of_folio(wait.lock)
+        info = slab_object_info(self._program, wait.lock)
+        if info is None:
+            return ""
+        if info.slab_cache.name.string_() == b"buffer_head":
+            buffer = Object(self._program, "struct buffer_head", address=info.address)
+            return printable(disk_name(buffer.b_bdev.bd_disk))
+        return self._journals.get(info.address, "")
+
+    def _of_folio(self, address: int) -> str:
+        folio = Object(self._program, "struct folio", address=address)
+        block = folio.mapping.host.i_sb
+        if not block.s_bdev:
+            return ""
+        return printable(disk_name(block.s_bdev.bd_disk))
+
+    def _by_request(self, wait: Wait | None, stack: Stack) -> str:  # noqa: ARG002
+        """By a request in flight that leads back to something that the task has on its stack."""
+        words = {*stack.words, *range(stack.start, stack.start + 8 * len(stack.words), 8)}
+        return next((disk for key, disk in self._in_flight.items() if key in words), "")
+
+    @cached_property
+    def _journals(self) -> dict[int, str]:
+        """The disk of each ``journal_t``, which its thread ``jbd2/DISK-INODE`` is given."""
+        found = {}
+        for task in for_each_task(self._program):
+            if not task.flags.value_() & _PF_KTHREAD:
+                continue
+            comm = task.comm.string_()
+            if comm.startswith(b"jbd2/"):
+                disk = comm.removeprefix(b"jbd2/").rpartition(b"-")[0]
+                try:
+                    found[kthread_data(task).value_()] = printable(disk)
+                except READ_ERRORS:
+                    continue
+        return found
+
+    @cached_property
+    def _in_flight(self) -> dict[int, str]:
+        """Each request, its bios and their ``bi_private``, with the disk that it was given to."""
+        found: dict[int, str] = {}
+        for disk in for_each_disk(self._program):
+            try:
+                name = printable(disk_name(disk))
+                for _, request in zip(
+                    range(_MOST_REQUESTS), request_queue_busy_iter(disk.queue), strict=False
+                ):
+                    found.update((key, name) for key in _keys(request) if key >> 63)
+            except READ_ERRORS:
+                continue
+        return found
+
+
+def _keys(request: Object) -> Iterator[int]:
+    yield request.value_()
+    bio = request.bio
+    for _ in range(_MOST_BIOS):
+        if not bio:
+            return
+        yield bio.value_()
+        yield bio.bi_private.value_()
+        bio = bio.bi_next
