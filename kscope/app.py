@@ -94,6 +94,8 @@ class KscopeApp(App[str]):
                 tooltip="type a crash command"),
         Binding("at", "set_context", "set", show=False, id="command.set",
                 tooltip="make the selected task crash's current one"),
+        Binding("f5", "read_again", "read again", show=False, id="app.read-again",
+                tooltip="read this screen again: a running machine has moved on"),
         Binding("ctrl+p", "palette", "palette", show=False, id="app.palette"),
         Binding("question_mark", "help", "help", id="app.help"),
         Binding("q,backspace", "back", "back", id="app.back", tooltip="back; leave from the start"),
@@ -107,13 +109,13 @@ class KscopeApp(App[str]):
         super().__init__(ansi_color=True if no_color else None)
         self._main = MainScreen()
         self.session = session
-        self._config, self._config_error = _configuration()
-        self.set_keymap(self._config.keys)
+        self.config, self._config_error = _configuration()
+        self.set_keymap(self.config.keys)
         self.animation_level = "none"
         for known in theme.THEMES:
             self.register_theme(known)
         self.theme = theme.suitable_theme(
-            self.console.color_system, no_color=no_color, light=self._config.theme == "light"
+            self.console.color_system, no_color=no_color, light=self.config.theme == "light"
         )
         self._identity: Identity | None = None
         self._debug_info: DebugInfo | None = None
@@ -246,16 +248,19 @@ class KscopeApp(App[str]):
         """Keep what is open for the next time."""
         if self._fingerprint is None:
             return
-        screens = dict(self._last_time.screens)
-        opened = ""
         for entry in SCREENS:
-            screen = self._screen(entry)
-            remembered = screen.remembered() if screen is not None else None
-            if remembered is not None:
-                screens[entry.module] = msgspec.Raw(to_json(remembered))
-            if entry.digit == self._current:
-                opened = entry.module
-        keep_last_time(self._fingerprint, LastTime(screen=opened, screens=screens))
+            self._note_how_it_is(entry)
+        opened = next(entry.module for entry in SCREENS if entry.digit == self._current)
+        left = msgspec.structs.replace(self._last_time, screen=opened)
+        keep_last_time(self._fingerprint, left)
+
+    def _note_how_it_is(self, entry: ScreenEntry) -> None:
+        """Note what a screen wants to be told again."""
+        screen = self._screen(entry)
+        remembered = screen.remembered() if screen is not None else None
+        if remembered is not None:
+            kept = {entry.module: msgspec.Raw(to_json(remembered))}
+            self._last_time = LastTime(screens=self._last_time.screens | kept)
 
     def exit(
         self, result: str | None = None, return_code: int = 0, message: object | None = None
@@ -297,6 +302,22 @@ class KscopeApp(App[str]):
         if digit != self._current:
             self._remember_place()
             await self._show_screen(digit)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Reading again is of use where what is read moves on: a dump never changes."""
+        if action == "read_again":
+            return self._identity is not None and self._identity.live
+        return super().check_action(action, parameters)
+
+    async def action_read_again(self) -> None:
+        """Read the open screen again, and show it as it was."""
+        entry = next(entry for entry in SCREENS if entry.digit == self._current)
+        screen = self._screen(entry)
+        assert screen is not None
+        self._note_how_it_is(entry)
+        place = screen.place()
+        await screen.remove()
+        (await self._show_screen(entry.digit)).go_to(place)
 
     async def action_open_address(self) -> None:
         """Type where to go, from wherever the reader is."""
@@ -357,8 +378,8 @@ class KscopeApp(App[str]):
         from kscope.config import SavedAliases
         from kscope.screens.command_line import CommandLine
 
-        aliases = SavedAliases(self._config.aliases)
-        return CommandLine(self.session.ask, aliases, radix=self._config.radix)
+        aliases = SavedAliases(self.config.aliases)
+        return CommandLine(self.session.ask, aliases, radix=self.config.radix)
 
     @cached_property
     def reports(self) -> "Reports":
@@ -530,7 +551,7 @@ def run(worker: WorkerProcess, *, mouse: bool, fresh: bool) -> int:
     session = Session(worker)
     app = KscopeApp(session, fresh=fresh)
     try:
-        sentence = app.run(mouse=mouse)
+        sentence = app.run(mouse=mouse or app.config.mouse)
     finally:
         session.kill()
     if sentence:

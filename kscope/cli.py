@@ -80,7 +80,7 @@ def _show(arguments: list[str]) -> int:
 
     if not arguments or arguments[0].startswith("-"):
         known = " ".join(views.names())
-        stream = sys.stdout if arguments in ([], ["-h"], ["--help"]) else sys.stderr
+        stream = sys.stdout if arguments in (["-h"], ["--help"]) else sys.stderr
         print(f"usage: kscope show VIEW VMCORE [options]\n\nviews: {known}", file=stream)
         return 0 if arguments else 2
     try:

@@ -61,14 +61,19 @@ def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Que
 
 
 def open_here(query: OpenQuery) -> "Target":
-    """Open the target in this process.
+    """Open the target in this process; of an incomplete one it is said what it lacks.
 
     :raises QueryError: if it cannot be opened.
     """
     from kscope.session.answering import finish
     from kscope.target.opening import open_target
 
-    return finish(open_target(query), show_progress)
+    target = finish(open_target(query), show_progress)
+    identity = target.identity
+    if not identity.complete:
+        lacks = f"{identity.path} is incomplete: {identity.incomplete_why}."
+        print(f"kscope: {lacks} What follows is of what there is.", file=sys.stderr)
+    return target
 
 
 def show(target: OpenQuery, view: View, query: Query[Any], as_json: bool) -> str:

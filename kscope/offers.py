@@ -27,16 +27,21 @@ class Offer:
     """A dump that can be opened."""
 
     path: str
-    when: str
+    written_seconds: int | None
+    """Since 1970; of the bundled one it does not matter."""
     what: str
     opened_before: bool
 
 
 def offers() -> list[Offer]:
     """The dumps found, newest first, and the bundled one last."""
-    recent = set(recently_opened())
+    recent = [Path(path) for path in recently_opened()]
+    opened = set()
+    for path in recent:
+        with contextlib.suppress(OSError):
+            opened.add(path.resolve())
     found: dict[Path, float] = {}
-    for path in (*(Path(path) for path in recent), *_lying_around()):
+    for path in (*recent, *_lying_around()):
         with contextlib.suppress(OSError):
             resolved = path.resolve()
             found[resolved] = resolved.stat().st_mtime
@@ -44,17 +49,18 @@ def offers() -> list[Offer]:
     for path, modified in sorted(found.items(), key=lambda item: -item[1])[:_MOST]:
         what = _what(path)
         if what:
-            name = str(path)
-            listed.append(Offer(name, date(int(modified)), what, name in recent))
-    listed.append(Offer("demo", "", "the dump that comes with kscope: a hung Debian guest", False))
-    return listed
+            listed.append(Offer(str(path), int(modified), what, path in opened))
+    demo = "the dump that comes with kscope: a hung Debian guest"
+    return [*listed, Offer("demo", None, demo, False)]
 
 
 def as_text(listed: list[Offer]) -> str:
     """The offers for where there is no terminal to choose on."""
-    return "\n".join(
-        f"{offer.when:<29}  {printable(offer.path)}\n{'':31}{offer.what}" for offer in listed
-    )
+    lines = []
+    for offer in listed:
+        when = "" if offer.written_seconds is None else date(offer.written_seconds)
+        lines += [f"{when:<29}  {printable(offer.path)}", f"{'':31}{offer.what}"]
+    return "\n".join(lines)
 
 
 def _lying_around() -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Reading what may not be readable: each failed value is noted with its reason and left out."""
 
 from collections.abc import Callable
+from io import UnsupportedOperation
 from typing import TypeVar
 
 from drgn import FaultError, ObjectAbsentError, OutOfBoundsError
@@ -35,6 +36,9 @@ def reason(error: BaseException) -> str:
         if "partial" in text or "truncated" in text:
             return f"the dump ends before the page of {where}"
         return f"{where} is not mapped, or not in the dump"
+    if isinstance(error, UnsupportedOperation):
+        # Of a task on a CPU whose registers were not saved, or of a machine that is not stopped.
+        return "it is running: where its stack ends is in the registers of its CPU alone"
     message = printable(error.args[0] if error.args and isinstance(error.args[0], str) else "")
     if isinstance(error, LookupError | AttributeError):
         return f"this kernel has none, or its debug info lacks it ({message})"
