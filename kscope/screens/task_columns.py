@@ -58,15 +58,18 @@ MAY_NOT_BE_LEFT_OUT = "comm"
 """It carries the tree."""
 
 
-def columns(names: tuple[str, ...], tasks: Tasks) -> list[Column[Row]]:
-    """The columns of these names, in this order, no wider than these tasks need."""
+def columns(names: tuple[str, ...], tasks: Tasks, *, tree: bool) -> list[Column[Row]]:
+    """The columns of these names, in this order, no wider than these tasks need.
+
+    :param tree: whether commands are indented below their parents.
+    """
     largest_pid = max((max(t.pid or 0, t.tgid or 0) for t in tasks.tasks), default=0)
     pid_width = max(4, len(str(largest_pid)))
     cpu_width = max(3, len(str(max((t.cpu or 0 for t in tasks.tasks), default=0))))
 
-    def share(task: Task) -> str:
+    def share(task: Task) -> Cell:
         if task.rss_bytes is None or not tasks.physical_memory_bytes:
-            return "?"
+            return _missing(task)
         return f"{100 * task.rss_bytes / tasks.physical_memory_bytes:.1f}"
 
     def pid(title: str, of: Callable[[Task], int | None]) -> Column[Row]:
@@ -82,12 +85,12 @@ def columns(names: tuple[str, ...], tasks: Tasks) -> list[Column[Row]]:
         "time": Column[Row]("TIME", _time, width=9, right=True),
         "policy": Column[Row]("POLICY", _policy, width=8),
         "prio": Column[Row]("PRIO", lambda r: _or_unknown(_task(r).prio), width=5, right=True),
-        "rss": Column[Row]("RSS", lambda r: size(_task(r).rss_bytes), width=5, right=True),
+        "rss": Column[Row]("RSS", lambda r: _amount(r, _task(r).rss_bytes), width=5, right=True),
         "mem": Column[Row]("%MEM", lambda r: share(_task(r)), width=5, right=True),
-        "vsz": Column[Row]("VSZ", lambda r: size(_task(r).vsize_bytes), width=5, right=True),
+        "vsz": Column[Row]("VSZ", lambda r: _amount(r, _task(r).vsize_bytes), width=5, right=True),
         "start": Column[Row]("START", _start, width=9, right=True),
         "task": Column[Row]("TASK", lambda r: str(_task(r).task), width=16, role="dim"),
-        "comm": Column[Row]("COMMAND", _command, minimum=16, tree=True),
+        "comm": Column[Row]("COMMAND", _command, minimum=16, tree=tree),
     }
     return [made[name] for name in names]
 
@@ -134,6 +137,15 @@ def _command(row: Row) -> Cell:
     if task.unreadable:
         return [Span(name, role), Span(" in part", "warning")]
     return [Span(name, role)]
+
+
+def _amount(row: Row, size_bytes: int | None) -> Cell:
+    return _missing(_task(row)) if size_bytes is None else size(size_bytes)
+
+
+def _missing(task: Task) -> Cell:
+    """In place of memory: while tasks are still being read, it is only not known yet."""
+    return ("?", "warning") if task.unreadable else ("…", "dim")
 
 
 def size(size_bytes: int | None) -> Cell:

@@ -36,8 +36,13 @@ _HIGHEST_PAGE = (1 << 64) - 4096
 # Stack.
 
 
-def stack_lines(stack: TaskStack, row: Task, locks: Locks | None, cells: int) -> list[Line]:
-    """The backtrace, what the task waits for, its user registers, and what else is on its stack."""
+def stack_lines(
+    stack: TaskStack, row: Task, locks: Locks | None, cells: int, *, all_symbols: bool
+) -> list[Line]:
+    """The backtrace, what the task waits for, its user registers, and what else is on its stack.
+
+    :param all_symbols: whether to name functions on the raw stack even if it could be unwound.
+    """
     words = {words.frame: words for words in stack.words}
     variables = {found.frame: found for found in stack.variables}
     lines: list[Line] = [
@@ -51,7 +56,7 @@ def stack_lines(stack: TaskStack, row: Task, locks: Locks | None, cells: int) ->
     user = next((s for s in stack.stack.segments if s.kind == "user"), None)
     if user is not None:
         lines += [(), rule(("user registers", "dim"), cells), *_register_lines(user.registers)]
-    if stack.text_symbols:
+    if stack.text_symbols and (stack.stack.stopped or all_symbols):
         lines += [(), rule(("functions named on the raw stack", "dim"), cells, ("bt -t", "dim"))]
         for word in stack.text_symbols:
             name = word.symbol.partition(" [")[0]
@@ -122,16 +127,18 @@ def _variable_lines(found: FrameVariables) -> Iterator[Line]:
         else:
             value = variable.value
         yield line(
-            "       ", (f"{variable.type} ", "dim"), f"{variable.name} ", ("= ", "dim"), value
-        )
+            "       ", (f"{variable.type} ", "dim"), f"{variable.name} ", ("= ", "dim"), value,
+            ("  argument" if variable.parameter else "", "dim"),
+        )  # fmt: skip
 
 
 def _word_lines(words: FrameWords) -> Iterator[Line]:
     for start in range(0, len(words.words), 2):
         at = Address(words.address + 8 * start)
-        spans: list[Span] = [Span("     "), Span(f"{at}", "dim", AddressLink(at)), Span("  ")]
+        # Address and two words fit into the pane of a terminal of 120 columns.
+        spans: list[Span] = [Span(" "), Span(f"{at}", "dim", AddressLink(at)), Span(" ")]
         for word in words.words[start : start + 2]:
-            spans += [*_address(word), Span(" ")]
+            spans += [Span(" "), *_address(word)]
         yield spans
 
 

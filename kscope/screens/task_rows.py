@@ -1,4 +1,4 @@
-"""The rows of the three arrangements of tasks: flat, as a tree, by stack."""
+"""The rows of a list of tasks, and which of them the filters leave: flat and by stack."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -73,17 +73,25 @@ class MemberRow(NamedTuple):
 Row = TaskRow | GroupRow | MemberRow
 
 
+class _Entry(NamedTuple):
+    """A task of the list, with all that sorting and filtering need."""
+
+    row: TaskRow
+    text: str
+    small_text: str
+
+
 class TaskList:
     """All tasks in the order they are sorted in; filters them with every key that is typed."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         """:param tasks: by PID, as the answer has them."""
         self._by_pid = tasks
-        self._texts_by_address = {task.task: search_text(task) for task in tasks}
-        self._rows_by_address: dict[int, TaskRow] = {
-            task.task: TaskRow(task.task, task) for task in tasks
-        }
-        self.tasks: list[Task] = list(tasks)
+        self._entries: dict[int, _Entry] = {}
+        for task in tasks:
+            text = search_text(task)
+            self._entries[task.task] = _Entry(TaskRow(task.task, task), text, text.lower())
+        self.tasks: list[Task] = []
         self.rows: list[Row] = []
         """One a task, all of them."""
         self._addresses: list[Address] = []
@@ -95,23 +103,29 @@ class TaskList:
         """Put them in another order."""
         self.tasks = sort(self._by_pid, by, reverse=reverse)
         self._addresses = [task.task for task in self.tasks]
-        self.rows = [self._rows_by_address[address] for address in self._addresses]
-        self._texts = [self._texts_by_address[address] for address in self._addresses]
-        self._small_texts = [text.lower() for text in self._texts]
+        ordered = [self._entries[address] for address in self._addresses]
+        self.rows = [entry.row for entry in ordered]
+        self._texts = [entry.text for entry in ordered]
+        self._small_texts = [entry.small_text for entry in ordered]
 
-    def rows_of(self, addresses: Iterable[int]) -> list[Row]:
+    def task(self, address: int) -> Task | None:
+        """The task at an address."""
+        entry = self._entries.get(address)
+        return None if entry is None else entry.row.task
+
+    def rows_of(self, addresses: Iterable[int]) -> list[TaskRow]:
         """A row for each of these tasks."""
-        rows = self._rows_by_address
-        return [rows[address] for address in addresses]
+        entries = self._entries
+        return [entries[address].row for address in addresses]
 
     def choose(self, selection: TaskSelection[Any], text: TextFilter) -> list[Address]:
         """The tasks that both leave, in the order of the list."""
         chosen: list[Address] = self._matching(text)
         tests = predicates(selection)
         if tests:
-            rows = self._rows_by_address
+            entries = self._entries
             for test in tests:
-                chosen = [address for address in chosen if test(rows[address].task)]
+                chosen = [address for address in chosen if test(entries[address].row.task)]
         return chosen
 
     def _matching(self, text: TextFilter) -> list[Address]:
@@ -137,95 +151,6 @@ def _search(text: TextFilter) -> Callable[[str], object] | None:
     if text.pattern is None:
         return None
     return re.compile(text.pattern.pattern, text.pattern.flags | re.MULTILINE).search
-
-
-# Tree.
-
-
-class Tree:
-    """Tasks below their parents, threads below their process."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        """:param tasks: in the order that brothers are to have."""
-        leaders: dict[int | None, Task] = {
-            task.tgid: task for task in tasks if task.leader and task.tgid
-        }
-        addresses = {task.task for task in tasks}
-        self._above: dict[int, int] = {}
-        self._below: dict[int | None, list[Task]] = {}
-        for task in tasks:
-            above = _above(task, leaders, addresses)
-            if above is not None:
-                self._above[task.task] = above
-            self._below.setdefault(above, []).append(task)
-        self._closed = {
-            above
-            for above, below in self._below.items()
-            if above is not None and any(task.leader is False for task in below)
-        }
-        """Processes with threads are closed until somebody opens them."""
-
-    def toggle(self, task: Task, opened: bool) -> None:
-        """Open a row or close it."""
-        if opened:
-            self._closed.discard(task.task)
-        else:
-            self._closed.add(task.task)
-
-    def open_to(self, address: int) -> None:
-        """Open all that is above a task, so that it is shown."""
-        seen: set[int] = set()
-        above = self._above.get(address)
-        while above is not None and above not in seen:
-            seen.add(above)
-            self._closed.discard(above)
-            above = self._above.get(above)
-
-    def rows(self, meant: Collection[int] | None) -> list[Row]:
-        """The rows to show.
-
-        :param meant: the tasks that the filters leave, by address; their ancestors are shown, too.
-            ``None`` when all are meant: then what is closed stays closed.
-        """
-        shown: set[int] | None = None
-        if meant is not None:
-            shown = set(meant)
-            for address in meant:
-                above = self._above.get(address)
-                while above is not None and above not in shown:
-                    shown.add(above)
-                    above = self._above.get(above)
-        rows: list[Row] = []
-        stack = [(task, 0) for task in reversed(self._below.get(None, ()))]
-        placed: set[int] = set()
-        while stack:
-            task, depth = stack.pop()
-            address = task.task
-            if address in placed or (shown is not None and address not in shown):
-                continue
-            placed.add(address)
-            below = self._below.get(address)
-            is_open = None
-            if below:
-                is_open = shown is not None or address not in self._closed
-            is_meant = meant is None or address in meant
-            rows.append(TaskRow(address, task, depth, is_open, is_meant))
-            if is_open and below:
-                stack.extend((child, depth + 1) for child in reversed(below))
-        return rows
-
-
-def _above(
-    task: Task, leaders: dict[int | None, Task], addresses: Collection[int]
-) -> Address | None:
-    if task.leader is False:
-        leader = leaders.get(task.tgid)
-        if leader is not None:
-            return leader.task
-    parent = task.parent
-    if parent is None or parent == task.task or parent not in addresses or task.idle:
-        return None
-    return parent
 
 
 # By stack.

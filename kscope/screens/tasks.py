@@ -1,7 +1,6 @@
 """Screen 3: every task, by stack, as a tree or flat, and all about the one under the cursor."""
 
 from collections.abc import Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -13,42 +12,19 @@ from textual.containers import Horizontal
 from textual.widgets import Input
 
 from kscope.model.base import Address, Query, QueryError
-from kscope.model.locks import Locks, LocksQuery
 from kscope.model.stacks import Stacks, StacksQuery
-from kscope.model.task import TaskDetail, TaskQuery
-from kscope.model.tasks import (
-    POLICIES,
-    STATES,
-    Task,
-    Tasks,
-    TasksQuery,
-    count_by,
-    parse_cpus,
-)
+from kscope.model.tasks import Task, Tasks, TasksQuery, parse_cpus
 from kscope.screens.base import NARROW, DashboardScreen
 from kscope.screens.column_chooser import ColumnChooser
 from kscope.screens.links import Link, TaskLink
 from kscope.screens.remembered import keep, recall
-from kscope.screens.task_columns import BY_NAME, DEFAULT, columns, stack_columns, state_role
-from kscope.screens.task_lines import (
-    files_lines,
-    identity_lines,
-    memory_lines,
-    stack_lines,
-    thread_lines,
-    unreadable_lines,
-)
-from kscope.screens.task_rows import (
-    GroupRow,
-    MemberRow,
-    Row,
-    TaskList,
-    TaskRow,
-    Tree,
-    stack_rows,
-)
-from kscope.widgets.filter_bar import Chip, Chips, FilterBar
-from kscope.widgets.line import Line, Span
+from kscope.screens.task_columns import BY_NAME, DEFAULT, columns, size, stack_columns
+from kscope.screens.task_detail import TaskDetailPane
+from kscope.screens.task_filters import TaskFilters
+from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskList, TaskRow, stack_rows
+from kscope.screens.task_tree import Tree
+from kscope.widgets.filter_bar import Chips, FilterBar
+from kscope.widgets.line import Span, line
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
@@ -57,15 +33,9 @@ from kscope.widgets.prompt import Prompt
 from kscope.widgets.states import Empty
 from kscope.widgets.table import VirtualTable
 from kscope.widgets.text_filter import TextFilter
-from kscope.widgets.text_view import TextView
 
 ARRANGEMENTS = ("stacks", "tree", "flat")
 _TITLES = {"stacks": "Tasks by stack", "tree": "Tasks as a tree", "flat": "Tasks"}
-TABS = ("stack", "identity", "files", "memory", "threads")
-_KINDS = ("", "user", "kernel")
-_LONGER_THAN = ("", "1s", "10s", "30s", "2m", "10m", "1h")
-_DETAIL_DELAY = 0.03
-"""Seconds the cursor rests on a task before its details are asked for."""
 
 
 class Arrangement(msgspec.Struct, frozen=True):
@@ -87,6 +57,7 @@ class TasksScreen(DashboardScreen):
     TasksScreen #tasks-pane { width: 13fr; }
     TasksScreen #tasks-detail-pane { width: 12fr; }
     TasksScreen #tasks-tabs { margin: 0 0 1 0; }
+    TasksScreen.-narrow #tasks-tabs { margin: 0; }
     TasksScreen #tasks-cpu { display: none; padding: 0 1; }
     TasksScreen.-asking-cpu #tasks-cpu { display: block; }
     TasksScreen.-narrow > Horizontal { layout: vertical; }
@@ -94,12 +65,11 @@ class TasksScreen(DashboardScreen):
     TasksScreen #tasks-policies { display: none; padding: 0 1; }
     TasksScreen.-narrow #tasks-policies { display: block; }
     TasksScreen.-narrow #tasks-detail-pane { width: 100%; height: 1fr; }
-    TasksScreen.-narrow #tasks-tabs { margin: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="tasks.filter",
                 tooltip="command, PID, address; by stack also functions"),
-        Binding("s", "state(1)", "state", id="tasks.state", tooltip="only one state, the next"),
+        Binding("s", "state", "state", id="tasks.state", tooltip="only one state, the next"),
         Binding("p", "policy", "policy", id="tasks.policy",
                 tooltip="only one scheduling policy, the next"),
         Binding("v", "arrangement", "stacks·tree·flat", id="tasks.arrangement",
@@ -143,22 +113,18 @@ class TasksScreen(DashboardScreen):
         ):
             self._remembered = Arrangement()
         self._tasks: Tasks | None = None
-        self._by_address: dict[int, Task] = {}
         self._stacks: Stacks | None = None
-        self._all: TaskList | None = None
-        self._counts: dict[str, dict[str, int]] = {}
+        self._all = TaskList(())
         self._tree: Tree | None = None
+        self._folding: dict[int, bool] = {}
+        """Rows of the tree that were opened or closed, by address."""
         self._opened: set[object] = set()
-        self._selection = TasksQuery()
-        """What the keys chose; the typed text is the bar's."""
-        self._shown = 0
-        """How many tasks the filters leave."""
+        """Groups that were opened, by key."""
+        self._filters = TaskFilters(self._filters_changed)
+        self._order = ("", False)
+        self._shown: list[Task] = []
+        """The tasks that the filters leave."""
         self._marked: set[int] = set()
-        self._tab = TABS[0]
-        self._frames = ""
-        self._detailed: Task | None = None
-        self._detail: TaskDetail | None = None
-        self._locks: Locks | None = None
         self._wanted: TaskLink | None = None
         self._list = VirtualTable[Row](
             key=attrgetter("key"), fold=lambda row: row.fold,
@@ -169,28 +135,25 @@ class TasksScreen(DashboardScreen):
         self._pane = Pane("Tasks", self._list, id="tasks-pane")
         self._cpu_prompt = Prompt("c", self._list, placeholder="CPUs, as in 0,2-3; empty for all")
         self._cpu_prompt.id = "tasks-cpu"
-        self._tabs = OneLine(id="tasks-tabs")
-        self._text = TextView(wrapped=True, id="tasks-detail")
-        self._text.wrap_indent = 5
-        self._detail_pane = Pane("", self._tabs, self._text, id="tasks-detail-pane")
+        self._detail = TaskDetailPane(self)
         yield self._bar
         yield self._policies
         yield self._cpu_prompt
         with Horizontal():
             yield self._pane
-            yield self._detail_pane
+            yield self._detail
 
     def on_mount(self) -> None:
         """Ask for all tasks once; filters and orders are applied here."""
-        self._show_tabs()
         self.ask(TasksQuery(), self._show, into=self._list, what="reading tasks", parts=True)
+        self._arrange_list()
 
     def on_resize(self) -> None:
         """One pane below the other where there is no room beside."""
         self.set_class(self.size.width < NARROW, "-narrow")
         if self._tasks is not None:
             self._show_chips()
-        self.call_after_refresh(self._show_detail)
+        self.call_after_refresh(self._detail.show_detail)
 
     def focus_first(self) -> None:
         """The list."""
@@ -198,7 +161,7 @@ class TasksScreen(DashboardScreen):
 
     @property
     def _in_detail(self) -> bool:
-        return self.screen.focused is self._text
+        return self.screen.focused is self._detail.text
 
     def _focus(self, view: LineView) -> None:
         # At once: a widget's own focus() waits its turn behind keys that are already typed.
@@ -211,148 +174,130 @@ class TasksScreen(DashboardScreen):
         return self._remembered.arrangement
 
     def _show(self, tasks: Tasks) -> None:
+        """Take in the tasks found so far; there are more as long as there is no total."""
         self._tasks = tasks
-        self._by_address = {task.task: task for task in tasks.tasks}
-        self._counts = {
-            "state": count_by(tasks.tasks, "state", _FIRST_UNINTERRUPTIBLE),
-            "policy": count_by(tasks.tasks, "policy", POLICIES),
-        }
         self._all = TaskList(tasks.tasks)
+        self._filters.count(tasks.tasks)
+        self._order = ("", False)
         self._sort()
-        self._arrange_list()
+        if self._arrangement != "stacks":
+            self._list.show_columns(
+                columns(self._remembered.columns, tasks, tree=self._arrangement == "tree")
+            )
+        self._show_rows()
 
     def _show_stacks(self, stacks: Stacks) -> None:
         self._stacks = stacks
-        self._list.show_columns(stack_columns(stacks))
-        self._show_rows()
+        if self._arrangement == "stacks":
+            self._list.show_columns(stack_columns(stacks))
+            self._show_rows()
 
     def _sort(self) -> None:
-        if self._all is not None:
-            self._all.sort(self._selection.sort, reverse=self._selection.reverse)
+        order = (self._filters.selection.sort, self._filters.selection.reverse)
+        if order != self._order:
+            self._order = order
+            self._all.sort(order[0], reverse=order[1])
             self._tree = None
 
     def _arrange_list(self) -> None:
         """Show the arrangement that is chosen, once what it needs is there."""
-        if self._tasks is None:
-            return
         if self._arrangement == "stacks":
             self._list.show_sorted_by("", descending=False)
-            self.ask(StacksQuery(), self._show_stacks, into=self._list, what="reading stacks")
+            self.ask(StacksQuery(), self._show_stacks, into=self._list, what="reading stacks",
+                     group="stacks", parts=True)  # fmt: skip
             return
+        self.workers.cancel_group(self, "stacks")
         names = self._remembered.columns
-        self._list.show_columns(columns(names, self._tasks))
-        by = next((BY_NAME[n] for n in names if BY_NAME[n].sort == self._selection.sort), None)
+        sort, reverse = self._order
+        by = next((BY_NAME[name] for name in names if BY_NAME[name].sort == sort), None)
         self._list.show_sorted_by(
-            by.title if by else "",
-            descending=bool(by and by.largest_first) is not self._selection.reverse,
+            by.title if by else "", descending=bool(by and by.largest_first) is not reverse
         )
-        self._show_rows()
+        if self._tasks is not None:
+            self._list.show_columns(columns(names, self._tasks, tree=self._arrangement == "tree"))
+            self._show_rows()
+
+    def _filters_changed(self) -> None:
+        order = self._order
+        self._sort()
+        if order != self._order:
+            self._arrange_list()
+        else:
+            self._show_rows()
 
     def _show_rows(self) -> None:
         """Show the rows that the filters leave; stay on the row under the cursor."""
-        if self._all is None or (self._arrangement == "stacks" and self._stacks is None):
+        if self._tasks is None or (self._arrangement == "stacks" and self._stacks is None):
             return
-        rows = self._rows(self._all)
+        rows = self._rows()
         self._list.show_rows(rows, empty=Empty("no task is like that", "X takes all filters away"))
-        self._show_counts(rows)
+        self._show_counts(self._tasks)
         if self._wanted is not None:
             self._go_to_task(self._wanted)
-        self._moved()
+        self._detail.show_task(self._task_at_cursor)
         self.equivalent_changed()
 
-    def _rows(self, tasks: TaskList) -> list[Row]:
-        text, selection = self._bar.filter, self._selection
+    def _rows(self) -> list[Row]:
         if self._arrangement == "stacks":
-            assert self._stacks is not None
-            selected = None
-            if self._keys_filter:
-                selected = set(tasks.choose(selection, TextFilter()))
-            matching = set(tasks.choose(TasksQuery(), text)) if text.active else ()
-            rows = stack_rows(self._stacks.groups, selected, text, matching, opened=self._opened)
-            self._shown = sum(len(row.members) for row in rows if isinstance(row, GroupRow))
-            return rows
-        if not self._filters_anything:
-            self._shown = len(tasks.rows)
-            return tasks.rows if self._arrangement == "flat" else self._tree_of(tasks).rows(None)
-        chosen = tasks.choose(selection, text)
-        self._shown = len(chosen)
-        if self._arrangement == "flat":
-            return tasks.rows_of(chosen)
-        return self._tree_of(tasks).rows(set(chosen))
+            return self._stack_rows()
+        if not self._filter_anything:
+            self._shown = self._all.tasks
+            return self._all.rows if self._arrangement == "flat" else self._as_tree().rows()
+        chosen = self._all.choose(self._filters.selection, self._bar.filter)
+        flat = self._all.rows_of(chosen)
+        self._shown = [row.task for row in flat]
+        return list(flat) if self._arrangement == "flat" else self._as_tree().rows_of(set(chosen))
 
-    def _tree_of(self, tasks: TaskList) -> Tree:
+    def _stack_rows(self) -> list[Row]:
+        assert self._stacks is not None
+        text = self._bar.filter
+        selected, matching = None, set[Address]()
+        if self._filters.leave_out:
+            selected = set(self._all.choose(self._filters.selection, TextFilter()))
+        if text.active:
+            matching = set(self._all.choose(TasksQuery(), text))
+        rows = stack_rows(self._stacks.groups, selected, text, matching, opened=self._opened)
+        addresses = (a for row in rows if isinstance(row, GroupRow) for a in row.addresses)
+        self._shown = [task for a in addresses if (task := self._all.task(a)) is not None]
+        return rows
+
+    def _as_tree(self) -> Tree:
         if self._tree is None:
-            self._tree = Tree(tasks.tasks)
+            self._tree = Tree(self._all.tasks, self._folding)
         return self._tree
 
-    def _show_counts(self, rows: Sequence[Row]) -> None:
-        assert self._tasks is not None
-        total, shown, stacks = len(self._tasks.tasks), self._shown, ""
-        if self._arrangement == "stacks":
-            groups = sum(isinstance(row, GroupRow) for row in rows)
-            stacks = f" · {groups:,} stack{'s' if groups != 1 else ''}"
-        marked = f" · {len(self._marked):,} marked" if self._marked else ""
-        of = f"{shown:,} of {total:,}" if shown != total else f"{total:,} tasks"
+    def _show_counts(self, tasks: Tasks) -> None:
+        by_stack = self._stacks if self._arrangement == "stacks" else None
+        total = len(tasks.tasks) if by_stack is None else by_stack.tasks
+        complete = bool((by_stack or tasks).total)
+        shown = len(self._shown)
+        spans = [Span(f"{shown:,} of {total:,}" if shown != total else f"{total:,} tasks")]
+        if not complete:
+            spans.append(Span(" so far"))
+        if by_stack is not None:
+            groups = sum(isinstance(row, GroupRow) for row in self._list.rows)
+            spans.append(Span(f" · {groups:,} stack{'s' if groups != 1 else ''}"))
+        elif complete:
+            spans += line(" · RSS ", *line(size(_resident_bytes(self._shown))))
+        if self._marked:
+            spans.append(Span(f" · {len(self._marked):,} marked"))
         self._pane.show_title(_TITLES[self._arrangement])
-        self._pane.show_subtitle(of + stacks + marked)
+        self._pane.show_subtitle(spans)
         self._show_chips()
         self._bar.show_count(shown, total)
 
     @property
-    def _keys_filter(self) -> bool:
-        """Whether a filter other than the typed one leaves something out."""
-        plain = TasksQuery(sort=self._selection.sort, reverse=self._selection.reverse)
-        return self._selection != plain
-
-    @property
-    def _filters_anything(self) -> bool:
-        return self._bar.filter.active or self._keys_filter
+    def _filter_anything(self) -> bool:
+        return self._bar.filter.active or self._filters.leave_out
 
     def _show_chips(self) -> None:
         """States and policies in one row, or in two where there is no room."""
-        states, policies = self._chips()
+        states, policies = self._filters.chips()
         if self.has_class("-narrow"):
             self._bar.show_chips(states)
             self._policies.show_groups(policies)
         else:
             self._bar.show_chips([*states, *policies])
-
-    def _chips(self) -> tuple[list[tuple[str, list[Chip]]], list[tuple[str, list[Chip]]]]:
-        selection = self._selection
-        others: list[Chip] = []
-
-        def other(label: str, **without: Any) -> None:
-            others.append(Chip(label, active=True, target=partial(self._choose, **without)))
-
-        if selection.only:
-            other(f"{len(selection.only.split(','))} chosen", only="")
-        if selection.user:
-            other("user", user=False)
-        if selection.kthreads:
-            other("kernel", kthreads=False)
-        if selection.leaders:
-            other("leaders", leaders=False)
-        if selection.cpu:
-            other(f"CPU {selection.cpu}", cpu="")
-        if selection.longer_than:
-            other(f"> {selection.longer_than}", longer_than="")
-        states = [
-            Chip(
-                state, count, active=state == selection.state,
-                role=state_role(state).replace("dim", "") or "accent",
-                target=partial(self._choose, state="" if state == selection.state else state),
-            )
-            for state, count in self._counts["state"].items()
-        ]  # fmt: skip
-        policies = [
-            Chip(
-                policy, count, active=policy == selection.policy,
-                target=partial(self._choose, policy="" if policy == selection.policy else policy),
-            )
-            for policy, count in self._counts["policy"].items()
-        ]  # fmt: skip
-        groups = [("", others)] if others else []
-        return [*groups, ("", states)], [("policy", policies)]
 
     def _margin(self, row: Row) -> Span:
         if self._marked:
@@ -363,21 +308,12 @@ class TasksScreen(DashboardScreen):
                 return Span("+", "accent")
         if isinstance(row, GroupRow):
             return Span(" ")
-        task = self._by_address.get(_first_address(row))
+        task = self._all.task(_first_address(row))
         if task is not None and task.panicked:
             return Span("!", "critical strong")
         return Span(">" if task is not None and task.active else " ", "accent")
 
     # Choosing.
-
-    def _choose(self, **changes: Any) -> None:
-        """Change what the filters choose."""
-        self._selection = msgspec.structs.replace(self._selection, **changes)
-        if "sort" in changes or "reverse" in changes:
-            self._sort()
-            self._arrange_list()
-        else:
-            self._show_rows()
 
     @on(FilterBar.Changed)
     def _filter_typed(self, _message: FilterBar.Changed) -> None:
@@ -393,51 +329,35 @@ class TasksScreen(DashboardScreen):
         """Type a filter."""
         self._bar.open()
 
-    def action_state(self, by: int) -> None:
+    def action_state(self) -> None:
         """The next of the states that there are."""
-        self._next("state", by)
+        self._filters.next_state()
 
     def action_policy(self) -> None:
         """The next of the policies that there are."""
-        self._next("policy", 1)
-
-    def _next(self, member: str, by: int) -> None:
-        if self._counts:
-            present = ["", *self._counts[member]]
-            at = present.index(getattr(self._selection, member))
-            self._choose(**{member: present[(at + by) % len(present)]})
+        self._filters.next_policy()
 
     def action_kind(self) -> None:
         """User tasks, kernel threads, both."""
-        selection = self._selection
-        now = "user" if selection.user else "kernel" if selection.kthreads else ""
-        following = _KINDS[(_KINDS.index(now) + 1) % len(_KINDS)]
-        self._choose(user=following == "user", kthreads=following == "kernel")
+        self._filters.next_kind()
 
     def action_leaders(self) -> None:
         """Thread group leaders only, or all."""
-        self._choose(leaders=not self._selection.leaders)
+        self._filters.choose(leaders=not self._filters.selection.leaders)
 
     def action_longer_than(self) -> None:
         """Only tasks that last ran longer ago than so long."""
-        at = _LONGER_THAN.index(self._selection.longer_than)
-        self._choose(longer_than=_LONGER_THAN[(at + 1) % len(_LONGER_THAN)])
+        self._filters.next_longer_than()
 
     def action_no_filters(self) -> None:
         """All tasks again."""
         self._bar.apply("")
-        self._choose(
-            **{
-                name: getattr(TasksQuery(), name)
-                for name in TasksQuery.__struct_fields__
-                if name not in ("sort", "reverse")
-            }
-        )
+        self._filters.clear()
 
     def action_cpu(self) -> None:
         """Ask for which CPUs."""
         self.add_class("-asking-cpu")
-        self._cpu_prompt.begin(self._selection.cpu)
+        self._cpu_prompt.begin(self._filters.selection.cpu)
 
     @on(Input.Submitted, "#tasks-cpu PromptInput")
     def _cpus_given(self, message: Input.Submitted) -> None:
@@ -450,7 +370,7 @@ class TasksScreen(DashboardScreen):
             self._cpu_prompt.remark.show([Span(error.sentence, "critical")])
             return
         self.action_leave_prompt()
-        self._choose(cpu=text)
+        self._filters.choose(cpu=text)
 
     def action_leave_prompt(self) -> None:
         """Back to the list."""
@@ -481,8 +401,9 @@ class TasksScreen(DashboardScreen):
         """Sort by something; again, the other way round."""
         if self._arrangement == "stacks":
             self.action_arrange("flat")
-        again = self._selection.sort == by
-        self._choose(sort=by, reverse=again and not self._selection.reverse)
+        selection = self._filters.selection
+        again = selection.sort == by
+        self._filters.choose(sort=by, reverse=again and not selection.reverse)
 
     def action_sort_column(self, by: int) -> None:
         """Sort by the next column that can be sorted by."""
@@ -490,13 +411,13 @@ class TasksScreen(DashboardScreen):
             self.app.bell()
             return
         sorts = list(dict.fromkeys(BY_NAME[name].sort for name in self._remembered.columns))
-        now = self._selection.sort
+        now = self._filters.selection.sort
         at = sorts.index(now) if now in sorts else -1
-        self._choose(sort=sorts[(at + by) % len(sorts)], reverse=False)
+        self._filters.choose(sort=sorts[(at + by) % len(sorts)], reverse=False)
 
     def action_reverse(self) -> None:
         """The other way round."""
-        self._choose(reverse=not self._selection.reverse)
+        self._filters.choose(reverse=not self._filters.selection.reverse)
 
     def action_columns(self) -> None:
         """Choose columns."""
@@ -520,7 +441,7 @@ class TasksScreen(DashboardScreen):
         if isinstance(row, GroupRow):
             (self._opened.add if opened else self._opened.discard)(row.key)
         elif isinstance(row, TaskRow) and self._tree is not None:
-            self._tree.toggle(row.task, opened)
+            self._tree.fold(row.task, opened)
         self._show_rows()
 
     @on(LineView.Chosen, "#tasks-list")
@@ -529,7 +450,7 @@ class TasksScreen(DashboardScreen):
         if isinstance(row, GroupRow):
             self._fold(not row.is_open)
         elif row is not None:
-            self._focus(self._text)
+            self._focus(self._detail.text)
 
     # Marks.
 
@@ -561,7 +482,8 @@ class TasksScreen(DashboardScreen):
         self._marks_changed()
 
     def _marks_changed(self) -> None:
-        self._show_counts(self._list.rows)
+        if self._tasks is not None:
+            self._show_counts(self._tasks)
         self._list.refresh()
         self.equivalent_changed()
 
@@ -570,7 +492,7 @@ class TasksScreen(DashboardScreen):
         if not self._marked:
             self.app.bell()
             return
-        self._selection = msgspec.structs.replace(self._selection, only=self._marked_names)
+        self._filters.choose(only=self._marked_names)
         self.action_arrange("stacks")
 
     @property
@@ -580,135 +502,26 @@ class TasksScreen(DashboardScreen):
     @property
     def _marked_tasks(self) -> list[Task]:
         """In the order of the list."""
-        tasks = self._all.tasks if self._all is not None else ()
-        return [task for task in tasks if task.task in self._marked]
+        return [task for task in self._all.tasks if task.task in self._marked]
 
     # The task under the cursor.
 
     @property
     def _task_at_cursor(self) -> Task | None:
         row = self._list.cursor_row
-        if row is None:
-            return None
-        return self._by_address.get(_first_address(row))
+        return None if row is None else self._all.task(_first_address(row))
 
     @on(LineView.CursorMoved, "#tasks-list")
     def _cursor_moved(self, _message: LineView.CursorMoved) -> None:
-        self._moved()
-
-    def _moved(self) -> None:
-        task = self._task_at_cursor
-        if task is None:
-            self._detailed = self._detail = None
-            self._detail_pane.show_title("")
-            self._detail_pane.show_subtitle("")
-            self._text.show_state(Empty("no task"))
-            return
-        if self._detailed is not None and task.task == self._detailed.task:
-            return
-        self._detailed, self._detail, self._locks = task, None, None
-        self._detail_pane.show_title(f"{_shown(task.comm)} {_shown(task.pid)}")
-        self._detail_pane.show_subtitle(str(task.task))
-        self.set_timer(_DETAIL_DELAY, partial(self._ask_if_still, task))
-
-    def _ask_if_still(self, task: Task) -> None:
-        if self._detailed is task and self.is_attached:
-            self._ask_detail()
-
-    def _ask_detail(self) -> None:
-        task = self._detailed
-        if task is None:
-            return
-        query = self._detail_query(task, by_address=True)
-        what = {"stack": "unwinding its stack"}.get(self._tab, f"reading its {self._tab}")
-        self.ask(query, partial(self._take_detail, query), into=self._text, what=what,
-                 group="task-detail")  # fmt: skip
-
-    def _detail_query(self, task: Task, *, by_address: bool = False) -> TaskQuery:
-        name = f"{task.task:#x}" if by_address else _name(task)
-        match self._tab:
-            case "identity":
-                return TaskQuery(task=name, identity=True)
-            case "files":
-                return TaskQuery(task=name, files=True)
-            case "memory":
-                return TaskQuery(task=name, vm=True)
-            case "threads":
-                return TaskQuery(task=name, threads=True)
-            case _:
-                return TaskQuery(
-                    task=name, stack=True, raw=self._frames == "words",
-                    variables=self._frames == "variables", symbols=by_address,
-                )  # fmt: skip
-
-    def _take_detail(self, query: TaskQuery, detail: TaskDetail) -> None:
-        task = self._detailed
-        if task is None or detail.row.task != task.task:
-            return
-        if query != self._detail_query(task, by_address=True):
-            return
-        self._detail = detail
-        self._show_detail()
-        if self._tab == "stack" and self._locks is None and task.state == "UN" and task.pid:
-            self.run_worker(self._ask_locks(task), group="task-locks", exclusive=True)
-
-    async def _ask_locks(self, task: Task) -> None:
-        """What it waits for comes below its stack, when it is known."""
-        try:
-            locks = await self.dashboard.session.ask(LocksQuery(pid=task.pid or 0))
-        except QueryError:
-            return
-        if self._detailed is task:
-            self._locks = locks
-            self._show_detail()
-
-    def _show_detail(self) -> None:
-        detail = self._detail
-        if detail is None:
-            return
-        same = self._text.state is None and self._in_detail
-        self._text.show_lines(self._detail_lines(detail), keep_place=same,
-                              empty=Empty("there is nothing to show"))  # fmt: skip
-
-    def _detail_lines(self, detail: TaskDetail) -> list[Line]:
-        cells = max(self._text.size.width, 20)
-        lines: list[Line] = []
-        if detail.stack is not None:
-            lines = stack_lines(detail.stack, detail.row, self._locks, cells)
-        elif detail.identity is not None:
-            lines = identity_lines(detail.row, detail.identity)
-        elif detail.files is not None:
-            lines = files_lines(detail.files)
-        elif detail.memory is not None:
-            lines = memory_lines(detail.memory)
-        elif detail.threads is not None:
-            lines = thread_lines(detail.threads)
-        missing = unreadable_lines(detail.unreadable)
-        return [*lines, *([()] if lines and missing else []), *missing]
+        self._detail.show_task(self._task_at_cursor)
 
     def action_tab(self, by: int) -> None:
         """Another tab."""
-        self._tab = TABS[(TABS.index(self._tab) + by) % len(TABS)]
-        self._show_tabs()
-        self._ask_detail()
-        self.equivalent_changed()
-
-    def _open_tab(self, tab: str) -> None:
-        self._tab = tab
-        self.action_tab(0)
-
-    def _show_tabs(self) -> None:
-        spans: list[Span] = []
-        for tab in TABS:
-            role = "chip strong" if tab == self._tab else "dim"
-            spans += [Span(f" {tab} ", role, partial(self._open_tab, tab)), Span(" ")]
-        self._tabs.show(spans)
+        self._detail.next_tab(by)
 
     def action_frames(self) -> None:
         """With the frames' words, with their variables, with neither."""
-        choices = ("", "words", "variables")
-        self._frames = choices[(choices.index(self._frames) + 1) % len(choices)]
-        self._open_tab("stack")
+        self._detail.next_frames()
 
     # What the app asks.
 
@@ -716,11 +529,11 @@ class TasksScreen(DashboardScreen):
         """The list as filtered, or the tab of the task under the cursor."""
         task = self._task_at_cursor
         if self._in_detail and task is not None:
-            return self._detail_query(task)
+            return self._detail.query_for(_name(task))
         changes: dict[str, Any] = {"match": self._bar.filter.source}
         if self._marked:
             changes["only"] = self._marked_names
-        query = msgspec.structs.replace(self._selection, **changes)
+        query = msgspec.structs.replace(self._filters.selection, **changes)
         if self._arrangement != "stacks":
             return query
         fields = {n: getattr(query, n) for n in StacksQuery.__struct_fields__}
@@ -746,25 +559,26 @@ class TasksScreen(DashboardScreen):
             self._show_rows()
 
     def _go_to_task(self, link: TaskLink) -> None:
+        assert self._tasks is not None
         task = self._find(link)
         if task is None:
-            self._wanted = None
-            self.app.bell()
+            if self._tasks.total:
+                self._wanted = None
+                self.app.bell()
             return
         if self._move_to(task):
             self._wanted = None
-        elif self._filters_anything:
+        elif self._filter_anything:
             # It is filtered away. The way back here is shorter once it is shown.
-            self._selection = TasksQuery(sort=self._selection.sort)
             self._bar.apply("")
-            self._show_rows()
-        else:
+            self._filters.clear()
+        elif self._tasks.total:
             self._wanted = None
 
     def _find(self, link: TaskLink) -> Task | None:
         if link.task is not None:
-            return self._by_address.get(link.task)
-        return next((t for t in self._by_address.values() if t.pid == link.pid), None)
+            return self._all.task(link.task)
+        return next((task for task in self._all.tasks if task.pid == link.pid), None)
 
     def _move_to(self, task: Task) -> bool:
         if self._arrangement == "stacks":
@@ -772,22 +586,21 @@ class TasksScreen(DashboardScreen):
                 if isinstance(row, GroupRow) and task.task in row.addresses:
                     if not row.is_open and row.addresses[0] != task.task:
                         self._opened.add(row.key)
-                        assert self._all is not None
-                        self._list.show_rows(self._rows(self._all))
+                        self._list.show_rows(self._rows())
                     return self._list.move_to_key(task.task) or self._list.move_to_key(row.key)
             return False
         if self._list.move_to_key(task.task):
             return True
-        if self._arrangement == "tree" and self._tree is not None and not self._filters_anything:
-            self._tree.open_to(task.task)
-            self._list.show_rows(self._tree.rows(None))
+        if self._arrangement == "tree" and not self._filter_anything:
+            self._as_tree().open_to(task.task)
+            self._list.show_rows(self._rows())
             return self._list.move_to_key(task.task)
         return False
 
     def place(self) -> object:
         """The task under the cursor, the tab and the pane."""
         task = self._task_at_cursor
-        return (None if task is None else _link_to(task), self._tab, self._in_detail)
+        return (None if task is None else _link_to(task), self._detail.tab, self._in_detail)
 
     def go_to(self, place: object) -> None:
         """Back to a task and tab."""
@@ -795,24 +608,32 @@ class TasksScreen(DashboardScreen):
             link, tab, in_detail = place
             if link is not None:
                 self.follow(link)
-            if tab != self._tab:
-                self._open_tab(tab)
+            if tab != self._detail.tab:
+                self._detail.open_tab(tab)
             if in_detail:
-                self._focus(self._text)
+                self._focus(self._detail.text)
 
     def go_back_within(self) -> bool:
         """From the details to the list, from a chosen set to all."""
         if self._in_detail:
             self._focus(self._list)
             return True
-        if self._selection.only:
-            self._choose(only="")
+        if self._filters.selection.only:
+            self._filters.choose(only="")
             return True
         return False
 
 
-_FIRST_UNINTERRUPTIBLE = ("UN", *(state for state in STATES if state != "UN"))
-"""The order of the chips."""
+def _resident_bytes(tasks: Sequence[Task]) -> int | None:
+    """What these tasks have in memory together: what threads share counts once. ``None`` if that
+    of one of them is not known."""
+    by_mm = {task.mm: task.rss_bytes for task in tasks}
+    total = 0
+    for resident in by_mm.values():
+        if resident is None:
+            return None
+        total += resident
+    return total
 
 
 def _addresses(row: Row) -> Sequence[Address]:
@@ -835,7 +656,3 @@ def _name(task: Task) -> str:
 
 def _link_to(task: Task) -> TaskLink:
     return TaskLink(task.pid or 0, task.task)
-
-
-def _shown(value: int | str | None) -> str:
-    return "?" if value is None else str(value)

@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
+from kscope.model.base import Address
+from kscope.model.tasks import Task, Tasks, TasksQuery
 from kscope.screens.links import TaskLink
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskRow
+from kscope.screens.task_tree import Tree
 from kscope.screens.tasks import TasksScreen
 from tests.screens.conftest import SIZES, keys, settle
 from tests.widgets.support import screen_lines
@@ -232,3 +238,113 @@ async def test_back_leads_from_the_details_to_the_list(dashboard: KscopeApp) -> 
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await quiet("F", "enter", "q")(pilot)
         assert screen_of(dashboard)._list.has_focus
+
+
+async def shown_in_part(dashboard: KscopeApp, count: int) -> Tasks:
+    """Let the screen have only the first tasks; return all of them."""
+    tasks = screen_of(dashboard)
+    whole = await dashboard.session.ask(TasksQuery())
+    tasks._show(Tasks(tasks=whole.tasks[:count], total=0))
+    return whole
+
+
+async def test_while_tasks_arrive_the_cursor_the_order_and_the_filter_stay(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F", "t", "u")(pilot)
+        whole = await shown_in_part(dashboard, 90)
+        await pilot.press("down", "down", "down")
+        at = screen_of(dashboard)._task_at_cursor
+        assert at is not None
+        screen_of(dashboard)._show(whole)
+        assert screen_of(dashboard)._task_at_cursor == at
+        times = [
+            r.task.since_last_arrival_ns or 0 for r in rows(dashboard) if isinstance(r, TaskRow)
+        ]
+        assert times == sorted(times, reverse=True)
+        assert {r.task.kthread for r in rows(dashboard) if isinstance(r, TaskRow)} == {False}
+
+
+async def test_as_long_as_tasks_arrive_their_number_is_so_far(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F")(pilot)
+        whole = await shown_in_part(dashboard, 50)
+        await pilot.pause()
+        assert "50 tasks so far" in screen_text(dashboard)
+        screen_of(dashboard)._show(whole)
+        await pilot.pause()
+        assert "114 tasks · RSS" in screen_text(dashboard)
+
+
+async def test_a_link_to_a_task_that_has_not_arrived_is_followed_when_it_does(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F")(pilot)
+        whole = await shown_in_part(dashboard, 50)
+        dashboard.open_link(TaskLink(whole.tasks[-1].pid or 0))
+        await settle(pilot)
+        screen_of(dashboard)._show(whole)
+        assert screen_of(dashboard)._task_at_cursor == whole.tasks[-1]
+
+
+async def test_rows_that_were_folded_stay_folded_after_sorting(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("T")(pilot)
+        tasks = screen_of(dashboard)
+        kthreadd = next(
+            r for r in rows(dashboard) if isinstance(r, TaskRow) and r.task.comm == "kthreadd"
+        )
+        tasks._list.move_to_key(kthreadd.key)
+        await pilot.press("left", "t")
+        await settle(pilot)
+        assert "rcu_gp" not in comms(dashboard)
+
+
+async def test_memory_that_threads_share_counts_once_in_the_sum(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F", "slash", *"^workers$", "enter")(pilot)
+        threads = [row.task for row in rows(dashboard) if isinstance(row, TaskRow)]
+        assert len(threads) == 12
+        assert f"12 of 114 · RSS {(threads[0].rss_bytes or 0) // 1024}K" in screen_text(dashboard)
+
+
+async def test_without_dwarf_it_is_said_that_variables_need_it(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F", "slash", *"^logrotated$", "enter", "b", "b")(pilot)
+        assert "variables need DWARF: name the vmlinux with -s VMLINUX" in screen_text(dashboard)
+
+
+async def test_functions_on_the_raw_stack_are_named_with_the_words_or_when_unwinding_stopped(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 60)) as pilot:
+        await quiet("F", "slash", *"^dbserver$", "enter")(pilot)
+        assert "functions named on the raw stack" not in screen_text(dashboard)
+        await pilot.press("b")
+        await settle(pilot)
+        assert "functions named on the raw stack" in screen_text(dashboard)
+
+
+TREE_TASK = Task(
+    pid=1, tgid=1, ppid=0, comm="a", task=Address(1), state="IN", cpu=0, policy="NORMAL",
+    prio=120, static_prio=120, kthread=False, leader=True, since_last_arrival_ns=0,
+    rss_bytes=0, vsize_bytes=0, start_time_ns=0,
+)  # fmt: skip
+
+
+@given(st.lists(st.integers(0, 9), max_size=10))
+def test_in_the_tree_no_task_is_lost_whatever_their_parents_are(parents: list[int]) -> None:
+    family = [
+        msgspec.structs.replace(
+            TREE_TASK, pid=n, tgid=n, task=Address(n + 1), parent=Address(parent + 1)
+        )
+        for n, parent in enumerate(parents, 1)
+    ]
+    tree = Tree(family, {})
+    assert {row.key for row in tree.rows()} == {task.task for task in family}
+    assert len(tree.rows()) == len(family)
+    some = {task.task for task in family[::2]}
+    meant = {r.key for r in tree.rows_of(some) if isinstance(r, TaskRow) and r.meant}
+    assert meant == some
