@@ -60,12 +60,14 @@ def line(
     *,
     stamped: bool = True,
     level: bool = False,
+    caller: bool = False,
 ) -> str:
     """One record as crash prints it.
 
     :param boot_time_ns: dates it as ``log -T`` does.
     :param stamped: with its time, which ``log -t`` leaves out.
     :param level: with its level, as ``log -m``.
+    :param caller: with the thread or CPU that wrote it, as ``log -c``.
     """
     seconds, rest = divmod(record.timestamp_ns, 1_000_000_000)
     if not stamped:
@@ -74,6 +76,8 @@ def line(
         stamp = f"[{seconds:5d}.{rest // 1000:06d}] "
     else:
         stamp = f"[{date((boot_time_ns + record.timestamp_ns) // 1_000_000_000)}] "
+    if caller and record.caller:
+        stamp += f"[{record.caller:>6}] "
     if level:
         stamp += f"<{record.level}>"
     return stamp + record.text.replace("\n", "\n" + " " * len(stamp))

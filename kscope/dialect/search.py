@@ -1,5 +1,6 @@
 """Who holds a value, as crash's ``search``."""
 
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.search import Hit, Search, SearchQuery
 
@@ -14,7 +15,7 @@ def equivalent(query: SearchQuery) -> Equivalent:
     if query.stacks:
         words.append("-t")
     if query.mask:
-        words.append(f"-m {query.mask.removeprefix('0x')}")
+        words.append(f"-m {_crash_mask(query)}")
     if text:
         words.append("-c")
     elif query.bits != 64:
@@ -28,12 +29,23 @@ def equivalent(query: SearchQuery) -> Equivalent:
 
 def _drgn(query: SearchQuery, value: str, text: bool) -> str:
     """Reads piece by piece: drgn's own search ends where a page was left out of the dump."""
-    found = _drgn_masked(query, value) if query.mask and not text else _drgn_exact(query, value)
-    imports = "import struct\n" if query.mask and not text else ""
-    imports += "from drgn import FaultError\n"
+    try:
+        wanted = (
+            drgn_code.DrgnCode(repr(value.strip(value[0])), "value") if text else _number(value)
+        )
+        mask = _mask(query)
+    except (ValueError, drgn_code.UnknownExpressionError):
+        return ""
+    found = f"{wanted.setup}wanted = {wanted.text}"
+    if text:
+        found += ".encode()\n"
+    else:
+        found += f" & {(1 << query.bits) - 1:#x}\n"
+    found += _drgn_masked(query, mask) if mask and not text else _drgn_exact(query, text)
+    begin = "import struct\n" if mask and not text else ""
     if not query.stacks:
-        return (
-            f"{imports}\n{found}"
+        return begin + drgn_code.imports([*wanted.names, "FaultError"]) + (
+            f"{found}"
             'page_size = prog["PAGE_SIZE"].value_()\n'
             'for pfn in range(prog["max_pfn"].value_()):\n'
             "    try:\n"
@@ -42,9 +54,9 @@ def _drgn(query: SearchQuery, value: str, text: bool) -> str:
             "        continue\n"
             "    for at in places(data):\n"
             '        print(hex(prog["page_offset_base"].value_() + pfn * page_size + at))\n'
-        )
-    return (
-        f"{imports}from drgn.helpers.linux.pid import for_each_task\n\n{found}"
+        )  # fmt: skip
+    return begin + drgn_code.imports([*wanted.names, "FaultError", "for_each_task"]) + (
+        f"{found}"
         "for task in for_each_task(prog, idle=True):\n"
         "    stack = task.stack.value_()\n"
         "    try:\n"
@@ -53,18 +65,14 @@ def _drgn(query: SearchQuery, value: str, text: bool) -> str:
         "        continue\n"
         "    for at in places(data):\n"
         "        print(task.pid.value_(), task.comm.string_(), hex(stack + at))\n"
-    )
+    )  # fmt: skip
 
 
-def _drgn_exact(query: SearchQuery, value: str) -> str:
-    if value[:1] in ('"', "'"):
-        wanted, size = f"{value}.encode()", 1
-    else:
-        size = query.bits // 8
-        wanted = f'({_number(value)}).to_bytes({size}, "little")'
+def _drgn_exact(query: SearchQuery, text: bool) -> str:
+    size = 1 if text else query.bits // 8
+    number = "" if text else f'wanted = wanted.to_bytes({size}, "little")\n'
     return (
-        f"wanted = {wanted}\n\n"
-        "def places(data):\n"
+        f"{number}\ndef places(data):\n"
         "    at = data.find(wanted)\n"
         "    while at >= 0:\n"
         f"        if at % {size} == 0:\n"
@@ -73,10 +81,10 @@ def _drgn_exact(query: SearchQuery, value: str) -> str:
     )
 
 
-def _drgn_masked(query: SearchQuery, value: str) -> str:
+def _drgn_masked(query: SearchQuery, mask: int) -> str:
     letter = {16: "H", 32: "I", 64: "Q"}[query.bits]
     return (
-        f"wanted, ignored = {_number(value)}, 0x{query.mask.removeprefix('0x')}\n\n"
+        f"ignored = {mask:#x}\n\n"
         "def places(data):\n"
         f'    for i, (word,) in enumerate(struct.iter_unpack("<{letter}", data)):\n'
         "        if word | ignored == wanted | ignored:\n"
@@ -84,22 +92,34 @@ def _drgn_masked(query: SearchQuery, value: str) -> str:
     )
 
 
-def _number(value: str) -> str:
+def _number(value: str) -> drgn_code.DrgnCode:
     try:
-        return hex(int(value, 0))
+        return drgn_code.DrgnCode(hex(int(value, 0)), "number")
     except ValueError:
-        return f'prog.symbol("{value.lstrip("&")}").address'
+        return drgn_code.address(value)
+
+
+def _crash_mask(query: SearchQuery) -> str:
+    try:
+        return f"{_mask(query):x}"
+    except ValueError:
+        return query.mask
+
+
+def _mask(query: SearchQuery) -> int:
+    return int(query.mask, 0) & (1 << query.bits) - 1 if query.mask else 0
 
 
 def text(query: SearchQuery, result: Search) -> str:
     """An address and its contents a line; of stacks, by task."""
-    lines = _by_task(result.hits) if query.stacks else [_line(hit) for hit in result.hits]
+    lines = _by_task(result.hits) if query.stacks else [line(hit) for hit in result.hits]
     if result.truncated:
         lines.append(f"search: stopped after {len(result.hits):,} places")
     return "\n".join(lines)
 
 
-def _line(hit: Hit) -> str:
+def line(hit: Hit) -> str:
+    """An address, its contents, and what that is part of."""
     words = [f"{int(hit.address):x}: {hit.value}", hit.what, hit.member, hit.frame]
     return "  ".join(filter(None, words))
 

@@ -1,6 +1,6 @@
 """What an address is and where it lies: crash's ``kmem ADDRESS`` and ``vtop``."""
 
-from drgn import Architecture, Object, SymbolBinding, cast
+from drgn import Architecture, Object, cast
 from drgn.helpers.linux.mm import (
     compound_head,
     decode_page_flags,
@@ -88,7 +88,7 @@ class _Finder:
             kind=identity.kind,
             text=identity.text,
             symbol=self._symbol(),
-            source=self._source(),
+            source=self._symbols.source_at(self._target, self._address),
             task=read("its task", self._task, None),
             stack_of=read("its stack", self._stack_of, None),
             slab=read("its slab", self._slab, None),
@@ -200,25 +200,10 @@ class _Finder:
         symbol = self._symbols.at(self._address)
         if symbol is None:
             return None
-        letter = "T" if self._symbols.is_code(symbol) else "D"
-        if symbol.binding is SymbolBinding.LOCAL:
-            letter = letter.lower()
         return SymbolAt(
             printable(symbol.name), self._address - symbol.address,
-            self._symbols.module_of(self._address), letter,
+            self._symbols.module_of(self._address), self._symbols.letter_of(symbol),
         )  # fmt: skip
-
-    def _source(self) -> str:
-        symbol = self._symbols.at(self._address)
-        if symbol is None or not self._symbols.is_code(symbol):
-            return ""
-        if self._target.debug_info.types != "dwarf":
-            return ""
-        try:
-            found = self._program.source_location(self._address)
-        except LookupError:
-            return ""
-        return f"{printable(found[0].filename)}:{found[0].line}" if found else ""
 
     def _task(self) -> OwningTask | None:
         identity = self._addresses.identify(self._address)

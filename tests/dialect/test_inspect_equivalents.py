@@ -59,7 +59,7 @@ def test_a_list(demo_target: Target) -> None:
     query = ListQuery(start=f"{head:#x}", kind="list", entry="struct task_struct.tasks",
                       columns="pid,comm")  # fmt: skip
     assert '"init"' in run(demo_target, query)
-    expected = f"list -s task_struct.pid,comm -l task_struct.tasks -H {head:x}"
+    expected = f"list -s task_struct.pid,comm -H -o task_struct.tasks {head:x}"
     assert equivalent(query).crash == expected
 
 

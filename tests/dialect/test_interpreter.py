@@ -1,5 +1,6 @@
 """Running crash command lines on the bundled dump."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,15 @@ async def test_it_is_said_who_answered(crash: Interpreter, line: str, who: str) 
         ("bt -c 77", "bt: invalid cpu specification: 77"),
         ("struct nosuch", "struct: invalid data structure reference: nosuch"),
         ("wr jiffies 0", "wr: not allowed on dumpfiles"),
+        ("sym nosuch", "symbol not found: nosuch"),
+        ("task -R pid 99999", "task: invalid task or pid value: 99999"),
+        # What nobody answers says what comes nearest.
+        ("vm -p 1", "vm: -p: not answered by kscope or by drgn's crash mode; "
+         "nearest: vtop -c PID -u ADDRESS translates one page"),
+        ("bt -v", "bt: -v: not answered by kscope or by drgn's crash mode; "
+         "nearest: bt -r PID shows a stack with the magic number at its end"),
+        ("pte 25", "pte: not answered by kscope or by drgn's crash mode; "
+         "nearest: vtop ADDRESS shows the flags of the entries on its way"),
         ("p 1/0", "p: Division by zero."),
         ("foreach nosuch bt", 'foreach: unknown argument: "nosuch"'),
         ("set 99999", "set: invalid task or pid value: 99999"),
@@ -267,3 +277,63 @@ async def test_whatever_is_typed_is_answered_or_refused_in_words(
     output = await crash.run(line)
     assert isinstance(output.text, str)
     assert not ran or "|" in line
+
+
+# Commands that drgn's crash mode has too, but not for everything analysts write.
+
+
+async def test_symbols_have_their_letter_as_in_crash(crash: Interpreter) -> None:
+    (line,) = (await text(crash, "sym schedule")).splitlines()
+    assert re.fullmatch(r"f{8}[0-9a-f]{8} \(T\) schedule", line)
+    address = line.split()[0]
+    behind = await text(crash, f"sym {int(address, 16) + 5:x}")
+    assert behind.endswith("(T) schedule+5")
+
+
+async def test_symbols_containing_a_word_or_of_a_module_are_listed(crash: Interpreter) -> None:
+    containing = (await text(crash, "sym -q schedule_timeout")).splitlines()
+    assert all("schedule_timeout" in line for line in containing)
+    of_module = (await text(crash, "sym -m storlab")).splitlines()
+    assert all(line.endswith(" [storlab]") for line in of_module)
+    assert len(containing) > 3
+    assert len(of_module) > 3
+
+
+async def test_the_symbols_around_one_are_shown(crash: Interpreter) -> None:
+    before, this = (await text(crash, "sym -p schedule")).splitlines()
+    assert this.endswith(" schedule")
+    assert int(before.split()[0], 16) < int(this.split()[0], 16)
+
+
+async def test_a_member_that_a_task_lacks_does_not_hide_the_others(crash: Interpreter) -> None:
+    lines = (await text(crash, "task -R pid,nosuch 1")).splitlines()
+    assert lines[1:] == ["  pid = 1,", "task: nosuch: not a task_struct or thread_info member"]
+
+
+async def test_an_offset_of_a_list_needs_no_option(crash: Interpreter) -> None:
+    without = await text(crash, "list task_struct.tasks -h init_task")
+    assert without == await text(crash, "list -o task_struct.tasks -h init_task")
+    assert len(without.splitlines()) > 10
+
+
+async def test_a_search_goes_on_behind_pages_that_are_not_in_the_dump(crash: Interpreter) -> None:
+    init = (await text(crash, "task -R pid 1")).split()[3]
+    found = await text(crash, f"search -t {init}")
+    assert "PID: 1 " in found
+    assert f": {init}" in found
+
+
+async def test_backtraces_can_be_asked_for_by_what_is_in_them(crash: Interpreter) -> None:
+    every = (await text(crash, "foreach UN bt")).split("\n\n")
+    some = (await text(crash, "foreach UN bt -R rwsem_down_write_slowpath")).split("\n\n")
+    assert some == [one for one in every if "rwsem_down_write_slowpath" in one]
+    assert 0 < len(some) < len(every)
+
+
+async def test_a_structure_is_what_whatis_shows(crash: Interpreter) -> None:
+    assert await text(crash, "whatis struct list_head") == await text(crash, "struct list_head")
+    assert await text(crash, "whatis -o list_head") == await text(crash, "struct -o list_head")
+
+
+async def test_log_says_who_wrote_a_line(crash: Interpreter) -> None:
+    assert re.match(r"\[ +0\.0{6}\] \[ +T0\] Linux version", await text(crash, "log -c"))

@@ -8,6 +8,7 @@ output goes into the user's pipeline or file here, on the side of the one who ty
 import contextlib
 import importlib
 import pkgutil
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ import kscope.dialect.crash.commands
 from kscope.dialect import views
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import CrashLine, LineError, Word, expand, parse, quoted
+from kscope.dialect.crash.nearest import refusal
 from kscope.dialect.crash.user_shell import ShellOutput
 from kscope.model.base import Address, Progress, Query, QueryError, Result
 from kscope.model.command import CommandQuery, CommandsQuery
@@ -36,16 +38,10 @@ BUILTIN_ALIASES = {
 }  # fmt: skip
 """crash's own, but for gdb's ``g``."""
 
-_NOT_HERE = {
-    "gdb": "there is no gdb here; p evaluates C expressions",
-    "wr": "not allowed on dumpfiles",
-    "extend": "crash's extensions cannot be loaded here",
-    "repeat": "a dump does not change",
-    "mach": "not answered by kscope or by drgn's crash mode",
-    "pte": "not answered by kscope or by drgn's crash mode",
-    "fuser": "not answered by kscope or by drgn's crash mode",
-}
-"""Commands of crash's that nothing here answers, and why."""
+_SPELLINGS = {"p/x": "p -x", "p/d": "p -d"}
+"""gdb's way to write options that are crash's."""
+
+_UNKNOWN_OPTION = re.compile(r"unrecognized arguments: (-\w)")
 
 _DEEPEST_ALIAS = 8
 _LARGEST_FILE = 16 << 20
@@ -141,7 +137,7 @@ class Interpreter:
         """The line with aliases replaced, its own before crash's built-in ones."""
         for _ in range(_DEEPEST_ALIAS):
             name = line.command
-            alias = self.aliases.get(name) or BUILTIN_ALIASES.get(name)
+            alias = self.aliases.get(name) or BUILTIN_ALIASES.get(name) or _SPELLINGS.get(name)
             if not name or alias is None:
                 return line
             line = expand(line, alias)
@@ -211,8 +207,8 @@ class Interpreter:
     # Commands.
 
     async def _command(self, text: str, line: CrashLine) -> Output:
-        if line.command in _NOT_HERE:
-            raise CommandError(f"{line.command}: {_NOT_HERE[line.command]}")
+        if refused := refusal(line.command):
+            raise CommandError(refused)
         module = find(line.command)
         if module is None and not await self._is_drgns(line.command):
             # As in crash, the name of a structure is a command that shows it.
@@ -220,10 +216,11 @@ class Interpreter:
             line = _starred(line)
         if module is not None:
             self._asked.clear()
-            answer: str | None = await module.run(self, line)
-            if answer is not None:
+            answer: str | CrashLine | None = await module.run(self, line)
+            if isinstance(answer, str):
                 code = self._drgn_code()
                 return Output(line=text, text=answer, answered_by="kscope", drgn=code)
+            line = answer or line
         return await self.drgn(line, text=text)
 
     def _drgn_code(self) -> str:
@@ -246,6 +243,9 @@ class Interpreter:
         query = CommandQuery(line=line.text, task=context, radix=self.radix, columns=self.columns)
         done = await self.ask(query, self.progress)
         error = done.error
+        unknown = _UNKNOWN_OPTION.search(error)
+        if unknown and (refused := refusal(line.command, unknown[1])):
+            raise CommandError(refused)
         if error and not error.startswith(("crash:", f"{line.command}:")):
             error = f"{line.command}: {error}"
         command = f"crash {line.text}"
@@ -256,20 +256,6 @@ class Interpreter:
             line=text or line.text, text=done.text.rstrip("\n"), answered_by="drgn", drgn=code,
             error=error,
         )  # fmt: skip
-
-    async def answered(self, words: list[str], task: Address | None = None) -> Output:
-        """Run a command that another one is made of.
-
-        :param task: the current task for it, if it is not that of this interpreter.
-        """
-        line = CrashLine(words=tuple(Word(word, word) for word in words))
-        kept = self._context
-        if task is not None:
-            self._context = Context(task=task)
-        try:
-            return await self._command(line.text, line)
-        finally:
-            self._context = kept
 
     # State.
 

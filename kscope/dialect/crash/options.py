@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import CrashLine, Word
+from kscope.dialect.crash.nearest import refusal
 
 
 def parse_options(line: CrashLine, known: str, usage: str) -> tuple[dict[str, str], list[Word]]:
@@ -25,6 +26,9 @@ def parse_options(line: CrashLine, known: str, usage: str) -> tuple[dict[str, st
         while letters:
             letter, letters = letters[0], letters[1:]
             if letter not in takes_value:
+                refused = refusal(line.command, f"-{letter}")
+                if refused:
+                    raise CommandError(refused)
                 raise CommandError(f"{line.command}: invalid option -- '{letter}'\nUsage: {usage}")
             value = ""
             if takes_value[letter]:

@@ -23,6 +23,16 @@ def tasks_named(tasks: Sequence[Task], word: Word) -> list[Task]:
     return found or [task for task in tasks if task.comm == name]
 
 
+def address_in(text: str) -> int | None:
+    """An address of the kernel's, in hexadecimal with or without ``0x``."""
+    try:
+        number = int(text, 16)
+    except ValueError:
+        return None
+    # A name such as "dead" is no address.
+    return number if number >> 63 else None
+
+
 def number_in(text: str) -> int | None:
     """A PID or address, decimal before hexadecimal."""
     for base in (10, 16):

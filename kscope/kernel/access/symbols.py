@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from drgn import Program, Symbol, SymbolIndex, SymbolKind
+from drgn import Program, Symbol, SymbolBinding, SymbolIndex, SymbolKind
 from drgn.helpers.linux.kallsyms import load_module_kallsyms
 
 from kscope.kernel.access.reading import READ_ERRORS
@@ -75,6 +75,26 @@ class Symbols:
         if symbol.kind in (SymbolKind.FUNC, SymbolKind.IFUNC):
             return True
         return symbol.address in self._text
+
+    def is_per_cpu(self, address: int) -> bool:
+        """Whether it is where a per-CPU variable is linked, not an address of memory."""
+        return int(address) in self._per_cpu
+
+    def letter_of(self, symbol: Symbol) -> str:
+        """As in ``nm``: T for code, D for data, small for a local symbol."""
+        letter = "T" if self.is_code(symbol) else "D"
+        return letter.lower() if symbol.binding is SymbolBinding.LOCAL else letter
+
+    def source_at(self, target: Target, address: int) -> str:
+        """File and line of code, ``kernel/sched/core.c:6654``; empty where that is not known."""
+        symbol = self.at(address)
+        if symbol is None or not self.is_code(symbol) or target.debug_info.types != "dwarf":
+            return ""
+        try:
+            found = self._program.source_location(address)
+        except LookupError:
+            return ""
+        return f"{printable(found[0].filename)}:{found[0].line}" if found else ""
 
     def module_of(self, address: int) -> str:
         """The name of the module that ``address`` lies in; empty for vmlinux."""

@@ -1,5 +1,6 @@
 """``bt``: backtraces."""
 
+import re
 from collections.abc import Iterable
 
 from kscope.dialect import backtrace as layout
@@ -16,29 +17,31 @@ from kscope.model.tasks import Task, parse_cpus
 
 SUMMARY = "backtraces"
 USAGE = """\
-bt [-a | -c cpu(s) | -p] [-f] [-l] [-s [-x]] [-r | -t | -T] [pid | task] ...
+bt [-a | -c cpu(s) | -p] [-f] [-l] [-s [-x]] [-r | -t | -T] [-R ref] [-n idle] [pid | task] ...
   -a what every CPU ran  -c these CPUs: 0,2-3  -p the task that panicked
   -f with the words of each frame  -l with source lines  -s with offsets, -x in hexadecimal
-  -r the whole stack  -t, -T what on it lies in a function"""
+  -r the whole stack  -t, -T what on it lies in a function
+  -R only those that name a symbol or address  -n idle without the idle tasks"""
 
 _CHUNK = 200
 """Tasks that are asked for at once."""
 
 _LEFT_TO_DRGN = frozenset(["-F", "-V", "-d"])
-_UNKNOWN = frozenset(["-e", "-E", "-o", "-O", "-g", "-S", "-I", "-R", "-n", "-v", "-q"])
 
 
 async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     """Answer ``bt``."""
-    options, words = parse_options(line, "ac:pflsxrtTFVdeEoOgS:I:R:n:vq", USAGE)
+    options, words = parse_options(line, "ac:pflsxrtTFVdR:n:", USAGE)
     if _LEFT_TO_DRGN & options.keys():
         return None
-    for option in sorted(_UNKNOWN & options.keys()):
-        raise CommandError(f"bt: {option} is not answered by kscope or by drgn's crash mode")
+    if options.get("-n", "idle") != "idle":
+        raise CommandError(f"bt: invalid argument: -n {options['-n']}")
     every = await interpreter.tasks()
     if "-a" in options or "-c" in options:
         cpus = await _cpus(interpreter, options.get("-c", "a"))
         tasks = [task for cpu in cpus for task in every.tasks if task.active and task.cpu == cpu]
+        if "-n" in options:
+            tasks = [task for task in tasks if not task.idle]
     elif "-p" in options:
         tasks = [task for task in every.tasks if task.panicked]
         if not tasks:
@@ -95,7 +98,11 @@ async def backtraces(
         )
         for found in answer.backtraces:
             shown[found.task.task] = _text(found, options)
-    return [shown[task.task] for task in tasks]
+    texts = [shown[task.task] for task in tasks]
+    if "-R" not in options:
+        return texts
+    reference = re.compile(rf"(?<!\w)(?:0x)?{re.escape(options['-R'])}(?!\w)")
+    return [text for text in texts if reference.search(text.partition("\n")[2])]
 
 
 def _text(found: Backtrace, options: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from kscope.dialect import tasks as tasks_layout
 from kscope.dialect.crash.commands import bt, ps
+from kscope.dialect.crash.commands import task as task_command
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine, Word
@@ -36,11 +37,14 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         return ""
     inner = CrashLine(words=tuple(words[at:]))
     if command == "bt":
-        options, _ = parse_options(inner, "aflsxrtTd", bt.USAGE)
+        options, _ = parse_options(inner, "aflsxrtTdR:n:", bt.USAGE)
+        if "-n" in options:
+            tasks = [task for task in tasks if not task.idle]
         return "\n\n".join(await bt.backtraces(interpreter, tasks, options))
-    if command == "ps":
+    if command in ("ps", "task"):
         addresses = (Word(f"{task.task:x}", f"{task.task:x}") for task in tasks)
-        return await ps.run(interpreter, CrashLine(words=(*inner.words, *addresses)))
+        run_command = ps.run if command == "ps" else task_command.run
+        return await run_command(interpreter, CrashLine(words=(*inner.words, *addresses)))
     return "\n\n".join([await _one(interpreter, task, command, arguments) for task in tasks])
 
 

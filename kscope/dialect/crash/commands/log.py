@@ -9,15 +9,13 @@ from kscope.model.log import LogQuery
 
 SUMMARY = "the kernel's log"
 USAGE = """\
-log [-T | -t] [-m]
-  -T with dates  -t without times  -m with the level of each line"""
+log [-T | -t] [-m] [-c]
+  -T with dates  -t without times  -m with the level of each line  -c with who wrote it"""
 
 
 async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     """Answer ``log``."""
-    options, _ = parse_options(line, "TtdmacsR", USAGE)
-    if "-a" in options:
-        raise CommandError("log: the audit log is not read")
+    options, _ = parse_options(line, "Ttdmc", USAGE)
     log = await interpreter.ask(LogQuery(), interpreter.progress)
     if "-T" in options and log.boot_time_ns is None:
         why = next((u.why for u in log.unreadable), "the time of boot cannot be read")
@@ -28,6 +26,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
             log.boot_time_ns if "-T" in options else None,
             stamped="-t" not in options,
             level="-m" in options,
+            caller="-c" in options,
         )
         for record in log.records
     )

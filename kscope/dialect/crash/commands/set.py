@@ -61,20 +61,24 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         context = await interpreter.context()
         if context.task is None:
             raise CommandError(f"set: no current task: {context.why_none}")
-        return shown(next(task for task in tasks if task.task == context.task))
+        found = [task for task in tasks if task.task == context.task]
     interpreter.set_context(found[0])
-    return shown(found[0])
+    return shown(found[0], sum(task.pid == found[0].pid for task in tasks))
 
 
-def shown(task: Task) -> str:
-    """A task as ``set`` prints it."""
+def shown(task: Task, same_pid: int = 1) -> str:
+    """A task as ``set`` prints it.
+
+    :param same_pid: how many tasks have its PID, as the idle tasks have 0.
+    """
+    of_several = f"  (1 of {same_pid})" if same_pid > 1 else ""
     state = _STATE_NAMES.get(task.state or "", "(unknown)")
     why = "(PANIC)" if task.panicked else "(ACTIVE)" if task.active else ""
     return (
         f"    PID: {'?' if task.pid is None else task.pid}\n"
         f'COMMAND: "{task.comm or "?"}"\n'
         # thread_info is the first member of task_struct where CONFIG_THREAD_INFO_IN_TASK is set.
-        f"   TASK: {task.task:x}  [THREAD_INFO: {task.task:x}]\n"
+        f"   TASK: {task.task:x}{of_several}  [THREAD_INFO: {task.task:x}]\n"
         f"    CPU: {'?' if task.cpu is None else task.cpu}\n"
         f"  STATE: {state} {why}"
     )

@@ -1,0 +1,61 @@
+"""``sym``: symbols by name and by address."""
+
+from kscope.dialect import symbols as layout
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.line import CrashLine
+from kscope.dialect.crash.options import parse_options
+from kscope.dialect.crash.selecting import address_in
+from kscope.model.address import AddressQuery
+from kscope.model.base import QueryError
+from kscope.model.symbols import NamedSymbol, Symbols, SymbolsQuery
+
+SUMMARY = "symbols by name and by address"
+USAGE = """\
+sym [-l] | [-m module] | [-p | -n] | [-q string] | [symbol | address] ...
+  -l all of them  -m those of a module  -q those with that in their names
+  -p, -n with the one before or after it"""
+
+
+async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
+    """Answer ``sym``."""
+    options, words = parse_options(line, "lpnm:q:", USAGE)
+    if {"-l", "-m", "-q"} & options.keys():
+        query = SymbolsQuery(module=options.get("-m", ""), containing=options.get("-q", ""))
+        return layout.text(query, await _ask(interpreter, query))
+    if not words:
+        raise CommandError(f"sym: no symbol or address given\nUsage: {USAGE}")
+    before, after = "-p" in options, "-n" in options
+    lines, missing = [], []
+    for word in words:
+        address = address_in(word.text)
+        try:
+            if address is None or before or after:
+                name = word.text if address is None else (await _at(interpreter, address))[0].name
+                query = SymbolsQuery(name=name, before=before, after=after)
+                lines.append(layout.text(query, await _ask(interpreter, query)))
+            else:
+                lines.append(layout.line(*await _at(interpreter, address)))
+        except CommandError as error:
+            missing.append(str(error))
+    if missing:
+        raise CommandError("\n".join(missing), "\n".join(lines))
+    return "\n".join(lines)
+
+
+async def _ask(interpreter: Interpreter, query: SymbolsQuery) -> Symbols:
+    try:
+        return await interpreter.ask(query, interpreter.progress)
+    except QueryError as error:
+        raise CommandError(f"symbol not found: {query.name}") from error
+
+
+async def _at(interpreter: Interpreter, address: int) -> tuple[NamedSymbol, int]:
+    """The symbol that an address lies in, and how far behind it begins."""
+    found = await interpreter.ask(AddressQuery(address=f"{address:#x}"), interpreter.progress)
+    symbol = found.symbol
+    if symbol is None:
+        raise CommandError(f"symbol not found: {address:x}")
+    start = type(found.address)(found.address - symbol.offset)
+    named = NamedSymbol(start, symbol.name, symbol.type_letter, symbol.module, found.source)
+    return named, symbol.offset

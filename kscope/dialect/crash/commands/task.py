@@ -1,0 +1,55 @@
+"""``task``: a task's ``task_struct``."""
+
+from kscope.dialect import struct as layout
+from kscope.dialect import tasks as tasks_layout
+from kscope.dialect.crash.errors import CommandError
+from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.line import CrashLine
+from kscope.dialect.crash.options import parse_options
+from kscope.dialect.crash.selecting import number_in
+from kscope.model.base import QueryError
+from kscope.model.struct import StructQuery
+from kscope.model.tasks import Task
+
+SUMMARY = "a task's task_struct"
+USAGE = """\
+task [-R member[,member]] [-x | -d] [pid | task] ...
+  -R only these members  -x, -d numbers in hexadecimal or decimal"""
+
+
+async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
+    """Answer ``task``."""
+    options, words = parse_options(line, "R:xd", USAGE)
+    tasks = (await interpreter.tasks()).tasks
+    if words:
+        numbers = [number_in(word.text) for word in words]
+    else:
+        context = await interpreter.context()
+        if context.task is None:
+            raise CommandError(f"task: no current task: {context.why_none}")
+        numbers = [int(context.task)]
+    chosen: list[Task] = []
+    for index, number in enumerate(numbers):
+        found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+        if not found:
+            raise CommandError(f"task: invalid task or pid value: {words[index].text}")
+        chosen += found[:1]
+    radix = 16 if "-x" in options else 10 if "-d" in options else interpreter.radix
+    members = [name for name in options.get("-R", "").split(",") if name] or [""]
+    blocks = []
+    for task in chosen:
+        shown = [await _shown(interpreter, task, member, radix) for member in members]
+        blocks.append("\n".join([tasks_layout.title(task), *shown]))
+    return "\n\n".join(blocks)
+
+
+async def _shown(interpreter: Interpreter, task: Task, member: str, radix: int) -> str:
+    """One member, or the whole structure."""
+    query = StructQuery(type="struct task_struct", address=f"{task.task:#x}", members=member)
+    try:
+        found = await interpreter.ask(query, interpreter.progress)
+    except QueryError as error:
+        if not member:
+            raise CommandError(f"task: {error}") from error
+        return f"task: {member}: not a task_struct or thread_info member"
+    return layout.text(query, layout.in_hexadecimal(found) if radix == 16 else found)

@@ -1,0 +1,76 @@
+"""Symbols by name: crash's ``sym``."""
+
+from collections.abc import Iterator, Sequence
+
+from drgn import Symbol, SymbolBinding, SymbolKind
+
+from kscope.kernel.access.symbols import Symbols, symbols_of
+from kscope.model.base import Address, QueryError
+from kscope.model.symbols import NamedSymbol, SymbolsQuery
+from kscope.model.symbols import Symbols as SymbolsResult
+from kscope.model.text import printable
+from kscope.target.target import Target
+
+_KERNEL_HALF = 1 << 63
+
+
+def symbols(target: Target, query: SymbolsQuery) -> SymbolsResult:
+    """Answer a SymbolsQuery."""
+    index = symbols_of(target)
+    known = sorted(_of_kernel(index), key=lambda symbol: (symbol.address, symbol.name))
+    chosen = list(_chosen(query, index, known))
+    if not chosen and query.name:
+        raise QueryError(f"There is no symbol {query.name}.")
+    return SymbolsResult(
+        symbols=tuple(_named(target, index, symbol, bool(query.name)) for symbol in chosen),
+        total=len(known),
+    )
+
+
+def _of_kernel(index: Symbols) -> Iterator[Symbol]:
+    """Every symbol once: a module's file and its kallsyms may name the same."""
+    seen = set()
+    for symbol in index.all():
+        known = (symbol.address, symbol.name)
+        if known not in seen and _is_place(index, symbol):
+            seen.add(known)
+            yield symbol
+
+
+def _is_place(index: Symbols, symbol: Symbol) -> bool:
+    """Whether it is one of the kernel's, not of an ELF file's sections, files or constants."""
+    if symbol.kind in (SymbolKind.FILE, SymbolKind.SECTION) or not symbol.name:
+        return False
+    if symbol.address >= _KERNEL_HALF:
+        return True
+    is_constant = symbol.kind is SymbolKind.UNKNOWN and symbol.binding is SymbolBinding.LOCAL
+    return index.is_per_cpu(symbol.address) and not (is_constant and not symbol.size)
+
+
+def _chosen(query: SymbolsQuery, index: Symbols, known: Sequence[Symbol]) -> Iterator[Symbol]:
+    last = -1
+    for at, symbol in enumerate(known):
+        if (
+            (query.name and symbol.name != query.name)
+            or query.containing not in symbol.name
+            or (query.module and index.module_of(symbol.address) != query.module)
+        ):
+            continue
+        first = at - 1 if query.before and at else at
+        end = at + 1 if query.after and at + 1 < len(known) else at
+        for near in range(max(first, last + 1), end + 1):
+            yield known[near]
+        last = end
+
+
+def _named(target: Target, index: Symbols, symbol: Symbol, with_source: bool) -> NamedSymbol:
+    return NamedSymbol(
+        address=Address(symbol.address),
+        name=printable(symbol.name),
+        type_letter=index.letter_of(symbol),
+        module=index.module_of(symbol.address),
+        source=index.source_at(target, symbol.address) if with_source else "",
+    )
+
+
+ANSWERS = {SymbolsQuery: symbols}
