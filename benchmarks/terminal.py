@@ -31,7 +31,7 @@ class Dashboard:
         if self.process_id == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-            os.execv(sys.executable, [sys.executable, "-m", "kscope", "demo"])
+            os.execv(sys.executable, [sys.executable, "-m", "kscope", "demo", "--fresh"])
 
     def until(self, wanted: bytes) -> float:
         """Seconds from the start until ``wanted`` is painted."""

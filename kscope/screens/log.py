@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -29,7 +29,11 @@ _STAMP_TITLES = {
 _NEXT_LEVEL = {7: 4, 4: 3, 3: 7}
 """All, warnings and worse, errors and worse."""
 _TRACE_START = re.compile(r"^\s*Call Trace:")
-_TRACE_LINE = re.compile(r"^\s*(?:<[/A-Z#]+>|\??\s*[\w.]+\+0x[\da-f]+/0x[\da-f]+|\[<)")
+_TRACE_LINE = re.compile(
+    r"^\s*(?:<[/A-Z#]+>|\??\s*[\w.]+\+0x[\da-f]+/0x[\da-f]+|\[<"
+    # Registers inside a trace: those of an interrupted function, or of user space at its end.
+    r"|RIP: |RSP: |R[A-D]X: |RBP: |R1[03]: |Code: )"
+)
 _LINKS = re.compile(
     r"(?P<symbol>\b[A-Za-z_][\w.]*\+0x[\da-f]+/0x[\da-f]+)"
     # The highest page holds no addresses: ffffffffffffffda is -ENOSYS.
@@ -164,7 +168,8 @@ class LogScreen(DashboardScreen):
             return
         at = self._shown[self._lines.cursor] if self._shown else None
         text_filter = self._bar.filter
-        folded = _folded_records(log.records) if self._folded else frozenset()
+        traces = _traces(log.records) if self._folded else {}
+        folded = {index for trace in traces.values() for index in trace}
         self._shown = [
             index
             for index, record in enumerate(log.records)
@@ -173,7 +178,7 @@ class LogScreen(DashboardScreen):
             and index not in folded
             and text_filter.matches(record.text)
         ]
-        lines = _LogLines(log, self._shown, self._stamp)
+        lines = _LogLines(log, self._shown, self._stamp, traces)
         self._lines.show_lines(lines, empty=Empty("no line matches", "/ changes the filter"))
         if at is not None and self._shown:
             nearest = min(range(len(self._shown)), key=lambda i: abs(self._shown[i] - at))
@@ -308,8 +313,11 @@ class LogScreen(DashboardScreen):
 class _LogLines(Sequence[Line]):
     """The shown records as lines, each made when it is painted."""
 
-    def __init__(self, log: Log, shown: Sequence[int], stamp: str) -> None:
+    def __init__(
+        self, log: Log, shown: Sequence[int], stamp: str, folded: Mapping[int, Sequence[int]]
+    ) -> None:
         self._log = log
+        self._folded = folded
         self._shown = shown
         self._stamp = stamp
         self._starts = {report.first: report for report in log.reports}
@@ -328,13 +336,15 @@ class _LogLines(Sequence[Line]):
             role = "critical"
         elif record.level == 4:
             role = "warning"
+        folded = self._folded.get(index, ())
         facility = FACILITIES[record.facility] if record.facility < len(FACILITIES) else "?"
         return (
             Span(self._time(record, before), "dim"),
             Span(_level_letter(record), role or "dim"),
             # Only what the kernel did not say itself is marked: a line of systemd's is not news.
             Span(f" {facility}: " if record.facility else " ", "dim"),
-            *linked(record.text.replace("\n", " ⏎ "), role),
+            *linked(on_one_line(record.text), role),
+            *([Span(f"  {len(folded)} lines folded", "dim")] if folded else []),
         )
 
     def _time(self, record: Record, before: Record | None) -> str:
@@ -394,6 +404,11 @@ def _level_letter(record: Record) -> str:
     return "!ACEW  "[record.level] if record.level < 7 else "d"
 
 
+def on_one_line(text: str) -> str:
+    """A record's text, whose lines and tabs a terminal would lay out in its own way."""
+    return " ⏎ ".join(part.expandtabs(8) for part in text.split("\n"))
+
+
 def linked(text: str, role: str = "") -> list[Span]:
     """``text`` with addresses, PIDs, CPUs and symbols as links."""
     spans: list[Span] = []
@@ -422,16 +437,17 @@ def _target(kind: str, text: str) -> Link:
     return TaskLink(int(text))
 
 
-def _folded_records(records: Sequence[Record]) -> frozenset[int]:
-    """The records inside call traces, which are left out when traces are folded."""
-    folded: set[int] = set()
-    inside: set[str] = set()
+def _traces(records: Sequence[Record]) -> dict[int, list[int]]:
+    """The records inside call traces, by the record that each trace begins with."""
+    traces: dict[int, list[int]] = {}
+    # Several CPUs may print at a time.
+    inside: dict[str, list[int]] = {}
     for index, record in enumerate(records):
         if _TRACE_START.match(record.text):
-            inside.add(record.caller)
-        elif record.caller in inside:
+            inside[record.caller] = traces[index] = []
+        elif (trace := inside.get(record.caller)) is not None:
             if _TRACE_LINE.match(record.text):
-                folded.add(index)
+                trace.append(index)
             else:
-                inside.discard(record.caller)
-    return frozenset(folded)
+                del inside[record.caller]
+    return traces

@@ -1,13 +1,21 @@
 """Screen 2, the log, on the bundled dump."""
 
+import re
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kscope.app import KscopeApp
-from kscope.model.log import LogQuery
+from kscope.model.log import FACILITIES, LogQuery
+from kscope.model.target import OpenQuery
 from kscope.screens.links import AddressLink, CpuLink, LogLink, SymbolLink, TaskLink
-from kscope.screens.log import LogScreen, linked
+from kscope.screens.log import LogScreen, linked, on_one_line
+from kscope.session.answering import answer
+from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
+from kscope.target.target import Target
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
 from tests.screens.conftest import SIZES, keys, settle
@@ -20,6 +28,17 @@ def shown(app: KscopeApp) -> TextView:
 def lines(app: KscopeApp) -> list[str]:
     view = shown(app)
     return [plain(view.line_at(index, 200)) for index in range(view.line_count())]
+
+
+def chips(app: KscopeApp) -> str:
+    """What stands above the log."""
+    return painted(app).split("\n")[2]
+
+
+def painted(app: KscopeApp) -> str:
+    """The whole screen."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -84,8 +103,83 @@ async def test_folding_hides_the_call_traces(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await keys("2", "f")(pilot)
         found = lines(dashboard)
-        assert any("Call Trace" in line for line in found)
-        assert not any("do_syscall_64+" in line for line in found)
+        traces = [line for line in found if "Call Trace:" in line]
+        assert traces
+        assert all(re.search(r"Call Trace:  \d+ lines folded$", line) for line in traces)
+        assert not any("do_syscall_64+" in line or " RAX: " in line for line in found)
+
+
+async def test_level_and_facility_filter_the_log_and_are_said_above_it(
+    dashboard: KscopeApp, demo_target: Target
+) -> None:
+    log = answer(demo_target, LogQuery())
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("2", "v")(pilot)
+        assert len(lines(dashboard)) == sum(record.level <= 4 for record in log.records)
+        await keys("v")(pilot)
+        assert len(lines(dashboard)) == sum(record.level <= 3 for record in log.records)
+        assert "err and worse" in chips(dashboard)
+        await keys("v", "u")(pilot)
+        first = min(record.facility for record in log.records)
+        assert len(lines(dashboard)) == sum(r.facility == first for r in log.records)
+        assert f"facility {FACILITIES[first]}" in chips(dashboard)
+
+
+async def test_the_time_is_since_boot_a_date_or_since_the_line_before(
+    dashboard: KscopeApp, demo_target: Target
+) -> None:
+    log = answer(demo_target, LogQuery())
+    assert log.boot_time_ns is not None
+    stamps = [record.timestamp_ns for record in log.records]
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("2")(pilot)
+        assert lines(dashboard)[-1].startswith(f"{stamps[-1] / 1e9:12.6f} ")
+        await keys("t")(pilot)
+        moment = time.gmtime((log.boot_time_ns + stamps[-1]) // 10**9)
+        assert lines(dashboard)[-1].startswith(time.strftime("%b %d %H:%M:%S ", moment))
+        await keys("t")(pilot)
+        assert lines(dashboard)[-1].startswith(f"{(stamps[-1] - stamps[-2]) / 1e9:+12.6f} ")
+        await keys("t")(pilot)
+        assert lines(dashboard)[-1].startswith(f"{stamps[-1] / 1e9:12.6f} ")
+
+
+async def test_a_line_longer_than_the_screen_is_scrolled_or_wrapped_on_demand(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await keys("2", "g")(pilot)
+        assert "…" in painted(dashboard)
+        assert "Debian 6.1" not in painted(dashboard)
+        await keys("w")(pilot)
+        assert "Debian 6.1" in painted(dashboard)
+        await keys("w", *["l"] * 20)(pilot)
+        assert "Debian 6.1" in painted(dashboard)
+
+
+def test_tabs_and_lines_within_a_record_do_not_upset_the_screen() -> None:
+    assert on_one_line("rcu:\tmax\nsecond") == "rcu:    max ⏎ second"
+
+
+async def test_a_vmcore_dmesg_txt_without_its_dump_opens_in_the_log(
+    demo_target: Target, tmp_path: Path
+) -> None:
+    log = answer(demo_target, LogQuery())
+    file = tmp_path / "vmcore-dmesg.txt"
+    file.write_text(
+        "".join(f"[{r.timestamp_ns / 1e9:12.6f}] {r.text}\n" for r in log.records), "utf-8"
+    )
+    session = Session(WorkerProcess(OpenQuery(path=str(file))))
+    app = KscopeApp(session)
+    try:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await keys("2")(pilot)
+            assert len(lines(app)) >= len(log.records)
+            reports = app.query_one("#log-reports", TextView)
+            assert reports.line_count() == len(log.reports)
+            await keys("E")(pilot)
+            assert "Kernel panic" in plain(shown(app).line_at(shown(app).cursor, 200))
+    finally:
+        session.kill()
 
 
 async def test_the_equivalent_follows_the_filter_and_the_time(dashboard: KscopeApp) -> None:
