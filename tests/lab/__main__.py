@@ -5,7 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.lab.catalogue import NotBuiltError, find, names
 from tests.lab.debian13 import ensure_debian13
 from tests.lab.guestbuild import ensure_images
 from tests.lab.kernel import SERIES, Kernel, ensure_kernel
+from tests.lab.python_guest import LIVE_SERIES, ensure_seen
 from tests.lab.scenarios import SCENARIOS, scenario
 from tests.lab.variants import VARIANTS, build_variant
 
@@ -35,7 +36,7 @@ def fetch(series: Sequence[str]) -> list[Kernel]:
 
 def build(wanted: Sequence[str], series: Sequence[str]) -> None:
     """The dumps of those names on those kernels; no names: all."""
-    known = {name for each in SERIES for name in names(each)}
+    known = {name for each in SERIES for name in names(each)} | {"live"}
     if unknown := sorted(set(wanted) - known):
         raise LabError(f"no such dump: {', '.join(unknown)} (python3 -m tests.lab list)")
     chosen = set(wanted) or known
@@ -43,12 +44,15 @@ def build(wanted: Sequence[str], series: Sequence[str]) -> None:
     sources = chosen | {variant.source for variant in variants}
 
     kernels = fetch(SERIES if "wrong-vmlinux" in chosen else series)
-    guests: dict[str, Callable[[], None]] = {
+    guests: dict[str, Callable[[], object]] = {
         f"{kernel.series} {each.name}": partial(build_scenario, each, kernel)
         for each in SCENARIOS
         for kernel in kernels
         if each.name in sources and kernel.series in series and kernel.series in each.series
     }
+    if "live" in chosen:
+        wanted_live = [each for each in LIVE_SERIES if each in series]
+        guests |= {f"{each} live": partial(ensure_seen, each) for each in wanted_live}
     failures = run_all(guests)
     failures |= run_all(
         {f"{each.series} {each.name}": partial(build_variant, each) for each in variants}
@@ -60,7 +64,7 @@ def build(wanted: Sequence[str], series: Sequence[str]) -> None:
     say(f"all built: {len(guests)} guests, {len(variants)} variants")
 
 
-def run_all(jobs: dict[str, Callable[[], None]]) -> dict[str, LabError]:
+def run_all(jobs: Mapping[str, Callable[[], object]]) -> dict[str, LabError]:
     failures = {}
     with ThreadPoolExecutor(GUESTS_AT_ONCE) as pool:
         running = {pool.submit(job): name for name, job in jobs.items()}
