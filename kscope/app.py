@@ -95,7 +95,7 @@ class KscopeApp(App[str]):
         Binding("at", "set_context", "set", show=False, id="command.set",
                 tooltip="make the selected task crash's current one"),
         Binding("f5", "read_again", "read again", show=False, id="app.read-again",
-                tooltip="read this screen again: a running machine has moved on"),
+                tooltip="read this screen again: a running machine moved on, or reading failed"),
         Binding("ctrl+p", "palette", "palette", show=False, id="app.palette"),
         Binding("question_mark", "help", "help", id="app.help"),
         Binding("q,backspace", "back", "back", id="app.back", tooltip="back; leave from the start"),
@@ -178,15 +178,15 @@ class KscopeApp(App[str]):
 
     async def _open(self) -> None:
         try:
-            opened = await self.session.connect(part=self._opened)
-            self._opened(opened)
+            self._opened(await self.session.connect(part=self._opened))
+        except QueryError as error:
+            self.exit(str(error), return_code=1)
+            return
+        try:
             await self._restore()
             self._described(await self.session.ask(SystemQuery()))
         except QueryError as error:
-            if error.kind == "cannot-open":
-                self.exit(str(error), return_code=1)
-            else:
-                self.frame.equivalent.show_message((str(error), "critical"))
+            self.frame.equivalent.show_message((str(error), "critical"))
 
     def _opened(self, opened: Opened) -> None:
         identity = self._identity = opened.identity
@@ -302,12 +302,6 @@ class KscopeApp(App[str]):
         if digit != self._current:
             self._remember_place()
             await self._show_screen(digit)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Reading again is of use where what is read moves on: a dump never changes."""
-        if action == "read_again":
-            return self._identity is not None and self._identity.live
-        return super().check_action(action, parameters)
 
     async def action_read_again(self) -> None:
         """Read the open screen again, and show it as it was."""

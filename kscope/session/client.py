@@ -73,6 +73,8 @@ class Session:
         self._cache = _Cache(_CACHE_BYTES)
         self._last_heard = 0.0
         self._closing = False
+        self._gone: QueryError | None = None
+        """Why there is no worker that could answer."""
         self._reader_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
 
@@ -116,6 +118,8 @@ class Session:
         remembered = self._cache.get(query)
         if remembered is not None:
             return remembered
+        if self._gone is not None:
+            raise self._gone
         request_id = next_id()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = _Pending(query, future, progress, part)
@@ -272,6 +276,9 @@ class Session:
         worker.close()
         lost, self._pending = self._pending, {}
         opening = self._worker.open_id in lost
+        if opening:
+            # It would only die again.
+            self._gone = QueryError(sentence, errors, kind="worker-lost")
         for pending in lost.values():
             if not pending.future.done():
                 pending.future.set_exception(QueryError(sentence, errors, kind="worker-lost"))
@@ -279,11 +286,17 @@ class Session:
             return
         self._worker = WorkerProcess(self.target, worker.command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Failing to open again shows in the next question, which then finds no target.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        future.add_done_callback(self._opened_again)
         self._pending[self._worker.open_id] = _Pending(self.target, future, None, None)
         self._attach()
         self.on_lost(sentence + " It was started again.")
+
+
+    def _opened_again(self, opened: "asyncio.Future[Any]") -> None:
+        """Where the target cannot be opened any more, every question is told why."""
+        error = None if opened.cancelled() else opened.exception()
+        if isinstance(error, QueryError):
+            self._gone = error
 
 
 def _ignore(_sentence: str) -> None:

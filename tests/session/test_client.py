@@ -168,6 +168,42 @@ async def test_the_next_question_is_answered_after_the_worker_was_killed(
     assert "started again" in lost[0]
 
 
+@pytest.fixture
+async def dying() -> AsyncIterator[Session]:
+    """A worker that dies of what it is to open."""
+    command = ("-c", "raise SystemExit('no memory')")
+    session = Session(WorkerProcess(OpenQuery(path="/vmcore"), command))
+    yield session
+    await session.close()
+
+
+async def test_a_worker_that_dies_of_opening_is_said_to_whoever_asks(dying: Session) -> None:
+    with pytest.raises(QueryError, match="while answering OpenQuery"):
+        await dying.connect()
+    with pytest.raises(QueryError, match=r"OpenQuery\. no memory"):
+        await dying.ask(SystemQuery())
+
+
+async def test_a_dump_that_is_gone_when_the_worker_was_killed_is_said_to_whoever_asks(
+    demo: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "vmcore"
+    path.symlink_to(demo)
+    session = Session(WorkerProcess(OpenQuery(path=str(path))))
+    try:
+        await session.connect()
+        path.unlink()
+        os.kill(session.worker_process_id, signal.SIGKILL)
+        lost = asyncio.Event()
+        session.on_lost = lambda _sentence: lost.set()
+        await lost.wait()
+        await session.idle()
+        with pytest.raises(QueryError, match="cannot be read: No such file"):
+            await session.ask(SystemQuery())
+    finally:
+        await session.close()
+
+
 async def test_a_target_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a dump\n")
