@@ -607,12 +607,17 @@ def pool_facts(found: Health) -> Iterator[Fact]:
             yield label, f"{worker.comm} {worker.pid} does {name}{ago}", ""
             label = ""
         if pool.pending:
-            yield label, pending_words(pool), "critical" if pool.stuck else ""
+            names = ", ".join(f.name or str(f.address) for f in pool.pending[:PENDING_SHOWN])
+            more = len(pool.pending) - PENDING_SHOWN
+            rest = f" and {more} more" if more > 0 else ""
+            yield label, f"{pending_words(pool)}: {names}{rest}", "critical" if pool.stuck else ""
+
+
+PENDING_SHOWN = 4
+"""Functions that are named of those that wait in a pool."""
 
 
 def pending_words(pool: WorkPool) -> str:
-    """The work that waits in a pool, and how long nothing has happened there."""
-    names = ", ".join(str(f.name or f.address) for f in pool.pending[:4])
-    more = f" and {len(pool.pending) - 4} more" if len(pool.pending) > 4 else ""
+    """How much work waits in a pool, and how long nothing has happened there."""
     stalled = "" if pool.stalled_ns is None else f", no progress for {in_words(pool.stalled_ns)}"
-    return f"{len(pool.pending)} pending{stalled}: {names}{more}"
+    return f"{'stuck: ' if pool.stuck else ''}{len(pool.pending)} pending{stalled}"

@@ -5,7 +5,7 @@ Query the focused pane shows, from which the equivalent line is made.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 import msgspec
@@ -18,7 +18,7 @@ from kscope.model.target import DebugInfo, Identity
 from kscope.screens.links import Link, TaskLink
 from kscope.session.client import Session
 from kscope.widgets.line_view import LineView
-from kscope.widgets.states import Failed, Loading
+from kscope.widgets.states import Failed, Loading, State
 from kscope.widgets.text_view import TextView
 from kscope.widgets.theme import Role
 
@@ -164,7 +164,7 @@ class DashboardScreen(Widget):
         query: Query[R],
         show: Callable[[R], None],
         *,
-        into: LineView,
+        into: LineView | Sequence[LineView],
         what: str,
         group: str = "",
         parts: bool = False,
@@ -192,28 +192,33 @@ class DashboardScreen(Widget):
         self,
         query: Query[R],
         show: Callable[[R], None],
-        into: LineView,
+        into: LineView | Sequence[LineView],
         what: str,
         parts: bool,
     ) -> None:
         shown = False
+        views = (into,) if isinstance(into, LineView) else into
+
+        def show_state(state: State) -> None:
+            for view in views:
+                view.show_state(state)
 
         def progress(step: Progress) -> None:
             if not shown:
-                into.show_state(Loading(step.what, step.done, step.total))
+                show_state(Loading(step.what, step.done, step.total))
 
         def part(result: R) -> None:
             nonlocal shown
             shown = True
             show(result)
 
-        into.show_state(Loading(what))
+        show_state(Loading(what))
         try:
             result = await self.dashboard.session.ask(
                 query, progress=progress, part=part if parts else None
             )
         except QueryError as error:
-            into.show_state(Failed(error.sentence, error.hint))
+            show_state(Failed(error.sentence, error.hint))
             return
         show(result)
         self.equivalent_changed()

@@ -1,7 +1,8 @@
 """The grid of CPUs: one cell for each, as large as there is room for."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from textual import events
@@ -11,16 +12,32 @@ from textual.strip import Strip
 
 from kscope.model.cpus import STATES, Cpu, lags, state_of
 from kscope.model.durations import in_words
-from kscope.widgets.line import Line, Span, fit, line, segments
+from kscope.widgets.line import Line, Span, fit, line, segments, width
 from kscope.widgets.line_view import LineView
 from kscope.widgets.theme import Role, role_styles
 
-# The least width, and the height of a cell: everything in four rows; one row with the task; number
-# and state alone. Cells share the width that is left.
-_LARGE = (25, 4)
-_SMALL = (17, 1)
-_TILE = (7, 1)
-_SIZES = (_LARGE, _SMALL, _TILE)
+
+class _Size(NamedTuple):
+    """Of a cell; cells share the width that is left."""
+
+    width: int
+    height: int
+
+
+_LARGE = _Size(25, 4)
+"""Everything, and a blank row."""
+_SMALL = _Size(17, 1)
+"""Number, state and task."""
+_TILE = _Size(7, 1)
+"""Number and state."""
+_LETTER = _Size(1, 1)
+"""The state alone; each row begins with the number of its first CPU."""
+_SIZES = (_LARGE, _SMALL, _TILE, _LETTER)
+
+_LETTER_ROWS = (64, 32, 16, 8)
+"""How many letters a row has: as many of these as there is room for, eight in a group."""
+_GROUP = 8
+_LABEL = 5
 
 _HISTOGRAM_FROM = 17
 """With that many CPUs the states are counted above the grid."""
@@ -82,8 +99,10 @@ class CpuGrid(LineView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._cpus: Sequence[Cpu] = ()
+        self._counts: list[tuple[str, int]] = []
+        """Of each state, in the order of ``STATES``."""
         self._threshold: int | None = None
-        self._chosen_size: tuple[int, int] | None = None
+        self._chosen_size: _Size | None = None
 
     def show_cpus(
         self, cpus: Sequence[Cpu], threshold_seconds: int | None, cursor: int | None = None
@@ -94,6 +113,8 @@ class CpuGrid(LineView):
         """
         self._cpus = cpus
         self._threshold = threshold_seconds
+        counts = Counter(map(state_of, cpus))
+        self._counts = [(letter, counts[letter]) for letter in STATES if letter in counts]
         self.lines_changed(cursor=cursor)
 
     @property
@@ -118,29 +139,40 @@ class CpuGrid(LineView):
     # Places.
 
     @property
-    def _cell_size(self) -> tuple[int, int]:
+    def _cell_size(self) -> _Size:
         if self._chosen_size is not None:
             return self._chosen_size
         for size in _SIZES:
-            columns = max(1, self.size.width // size[0])
-            rows = max(1, (self.size.height - self._header_height() + 1) // size[1])
+            columns = max(1, self.size.width // size.width)
+            rows = max(1, (self.size.height - self._header_height() + 1) // size.height)
             if len(self._cpus) <= columns * rows:
                 return size
-        return _TILE
+        return _LETTER
 
     @property
     def _columns(self) -> int:
-        return max(1, self.size.width // self._cell_size[0])
+        size = self._cell_size
+        if size is _LETTER:
+            room = self.size.width - _LABEL
+            fitting = (count for count in _LETTER_ROWS if count + count // _GROUP - 1 <= room)
+            return next(fitting, _GROUP)
+        # No more than are needed for as few rows: four cells are two by two, not three and one.
+        most = max(1, self.size.width // size.width)
+        rows = -(-len(self._cpus) // most)
+        return max(1, -(-len(self._cpus) // rows)) if rows else most
 
-    @property
-    def _cell_width(self) -> int:
-        least = self._cell_size[0]
-        return max(least, min(self.size.width // self._columns, 2 * least))
+    def _column(self, column: int) -> tuple[int, int]:
+        """Where a column begins, and how wide its cells are."""
+        least = self._cell_size.width
+        if least == _LETTER.width:
+            return _LABEL + column + column // _GROUP, least
+        wide = max(least, min(self.size.width // self._columns, 2 * least))
+        return column * wide, wide - 1
 
     def _page(self) -> int:
         height = self.size.height - self._header_height()
         # The last row's blank line need not be seen.
-        rows = max(1, (height + (self._cell_size[1] > 1)) // self._cell_size[1])
+        rows = max(1, (height + (self._cell_size.height > 1)) // self._cell_size.height)
         return rows * self._columns
 
     def _scroll_to_cursor(self) -> bool:
@@ -157,11 +189,12 @@ class CpuGrid(LineView):
         return self._top != before
 
     def _refresh_line(self, index: int) -> None:
-        width, height = self._cell_width, self._cell_size[1]
+        height = self._cell_size.height
         row, column = divmod(index - self._top, self._columns)
         y = self._header_height() + row * height
         if 0 <= y < self.size.height:
-            self.refresh(Region(column * width, y, width, height))
+            x, wide = self._column(column)
+            self.refresh(Region(x, y, wide, height))
 
     # Keys.
 
@@ -198,45 +231,41 @@ class CpuGrid(LineView):
         """How many CPUs there are of each state, when there are many."""
         if len(self._cpus) < _HISTOGRAM_FROM:
             return ()
-        counts: dict[str, int] = {}
-        for cpu in self._cpus:
-            letter = state_of(cpu)
-            counts[letter] = counts.get(letter, 0) + 1
-        known = [(letter, counts[letter]) for letter in STATES if letter in counts]
-        legend: list[Span] = []
-        for letter, count in known:
-            legend += [
-                Span(letter, f"{_ROLES[letter]} strong"),
-                Span(f" {STATES[letter]} ", "dim"),
-                Span(f"{count}  "),
-            ]
-        return (_stacked_bar(known, cells), legend, ())
+        return (_stacked_bar(self._counts, cells), *_legend(self._counts, cells))
 
     def render_line(self, y: int) -> Strip:
         header = self._header_height()
         if self.state is not None or y < header:
             return super().render_line(y)
-        cells = self.size.width
-        width, height = self._cell_width, self._cell_size[1]
-        row, part = divmod(y - header, height)
+        size = self._cell_size
+        row, part = divmod(y - header, size.height)
+        first = self._top + row * self._columns
         styles = role_styles(self.app)
         parts: list[Segment] = []
-        first = self._top + row * self._columns
+        end = 0
+        if size is _LETTER and first < len(self._cpus):
+            label = line((f"{self._cpus[first].cpu:>{_LABEL - 1}} ", "dim"))
+            parts += segments(label, styles, self.rich_style)
+            end = _LABEL
         for index in range(first, min(first + self._columns, len(self._cpus))):
-            content = self._cell(self._cpus[index], self._cell_size)
+            content = self._cell(self._cpus[index], size)
             spans = content[part] if part < len(content) else ()
             here = index == self.cursor and part < max(len(content), 1)
-            parts += segments(fit(spans, width - 1), styles, self.rich_style, under_cursor=here)
-            parts.append(Segment(" ", self.rich_style))
-        return Strip(parts).adjust_cell_length(cells, self.rich_style)
+            x, wide = self._column(index - first)
+            parts.append(Segment(" " * (x - end), self.rich_style))
+            parts += segments(fit(spans, wide), styles, self.rich_style, under_cursor=here)
+            end = x + wide
+        return Strip(parts).adjust_cell_length(self.size.width, self.rich_style)
 
-    def _cell(self, cpu: Cpu, size: tuple[int, int]) -> tuple[Line, ...]:
+    def _cell(self, cpu: Cpu, size: _Size) -> tuple[Line, ...]:
         letter, role = state_of(cpu), state_role(cpu)
         current = cpu.current
         who = "?" if current is None else current.comm
-        if size == _TILE:
+        if size is _LETTER:
+            return (line((letter, f"{role} strong")),)
+        if size is _TILE:
             return (line((f"{cpu.cpu:>3}", "strong"), " ", (letter, f"{role} strong")),)
-        if size == _SMALL:
+        if size is _SMALL:
             name = "" if letter == "O" else who
             name_role = "dim" if cpu.idle else ""
             return (
@@ -265,13 +294,26 @@ class CpuGrid(LineView):
         offset = event.get_content_offset(self)
         if offset is None or self.state is not None:
             return None
-        width, height = self._cell_width, self._cell_size[1]
-        row = (offset.y - self._header_height()) // height
-        column = offset.x // width
-        if row < 0 or column >= self._columns:
-            return None
-        index = self._top + row * self._columns + column
-        return index if index < len(self._cpus) else None
+        row = (offset.y - self._header_height()) // self._cell_size.height
+        for column in range(self._columns):
+            x, wide = self._column(column)
+            if x <= offset.x < x + wide and row >= 0:
+                index = self._top + row * self._columns + column
+                return index if index < len(self._cpus) else None
+        return None
+
+
+def _legend(counts: Sequence[tuple[str, int]], cells: int) -> list[Line]:
+    """What each letter stands for and how many there are of it, in as many lines as that takes."""
+    lines: list[list[Span]] = [[]]
+    for letter, count in counts:
+        entry = line(
+            (letter, f"{_ROLES[letter]} strong"), (f" {STATES[letter]} ", "dim"), f"{count}  "
+        )
+        if lines[-1] and width(lines[-1]) + width(entry) - 2 > cells:
+            lines.append([])
+        lines[-1] += entry
+    return list(lines)
 
 
 def _stacked_bar(counts: Sequence[tuple[str, int]], cells: int) -> Line:

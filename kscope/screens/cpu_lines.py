@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kscope.dialect.cpus import ipi_facts, pending_words, rcu_facts, watchdog_facts
+from kscope.dialect.cpus import PENDING_SHOWN, pending_words, rcu_facts, watchdog_facts
 from kscope.model.base import Address, Unreadable
 from kscope.model.cpus import (
     Cpu,
@@ -10,8 +10,11 @@ from kscope.model.cpus import (
     CpuRegister,
     CpuSegment,
     Function,
+    Health,
+    Ipi,
     OnCpu,
     Queued,
+    Spinning,
     Timer,
     TimerBase,
     WorkPool,
@@ -70,7 +73,7 @@ def _trouble_lines(cpu: Cpu, cells: int) -> Iterator[Line]:
         evidence = line((f"{cpu.lockup.kind} lockup: ", "critical"), cpu.lockup.evidence)
         yield from wrap(evidence, cells, indent=2)
     if cpu.spinning is not None:
-        yield line(("spins ", "warning"), f"for {cpu.spinning.what} ", *_lock(cpu))
+        yield line(("spins ", "warning"), *_awaited(cpu.spinning), *_lock(cpu.spinning))
 
 
 def _title(cpu: Cpu, index: int) -> str:
@@ -125,14 +128,22 @@ def _word(word: Address) -> Span:
     )
 
 
-def _lock(cpu: Cpu) -> list[Span]:
-    spinning = cpu.spinning
-    assert spinning is not None
+def _awaited(spinning: Spinning) -> list[Span]:
+    """What it spins for; the CPUs are links."""
+    rest = f"for {spinning.what} "
+    spans: list[Span] = []
+    for cpu in spinning.cpus:
+        before, _, rest = rest.partition(str(cpu))
+        spans += [Span(before), link(str(cpu), CpuLink(cpu))]
+    return [*spans, Span(rest)]
+
+
+def _lock(spinning: Spinning) -> list[Span]:
     spans: list[Span] = []
     if spinning.lock is not None:
-        spans = [link(spinning.name or str(spinning.lock), LockLink(spinning.lock))]
+        spans = [link(spinning.name or str(spinning.lock), LockLink(spinning.lock)), Span(" ")]
     if spinning.caller:
-        spans += [Span(" in ", "dim"), Span(spinning.caller)]
+        spans += [Span("in ", "dim"), link(spinning.caller, SymbolLink(spinning.caller))]
     return spans
 
 
@@ -142,7 +153,9 @@ def _register_lines(cpu: Cpu, index: int, segment: CpuSegment, cells: int) -> It
     frame = next(frame for frame in cpu.backtrace if frame.segment == index)
     values = {register.name: register for register in segment.registers}
     flags = " ".join(name for name in rflags_names(rflags) if name != "IF")
-    yield line(("RFLAGS ", "dim"), f"{rflags:08x}  ", _interrupts(segment), (f"  {flags}", "dim"))
+    yield line(
+        ("RFLAGS ", "dim"), f"{rflags:08x}  ", _interrupts(cpu, segment), (f"  {flags}", "dim")
+    )
     if "rip" in values:
         name = f" {frame.function}+{frame.offset or 0:#x}" if frame.function else ""
         yield [*_register(values["rip"]), Span(name, "dim")]
@@ -161,10 +174,12 @@ def _register_lines(cpu: Cpu, index: int, segment: CpuSegment, cells: int) -> It
         yield row
 
 
-def _interrupts(segment: CpuSegment) -> tuple[str, str]:
+def _interrupts(cpu: Cpu, segment: CpuSegment) -> tuple[str, str]:
     if segment.irqs_enabled:
         return "IF interrupts on", "good"
-    return "IF clear, interrupts off", "dim" if segment.stopped else "critical"
+    # A handler runs with interrupts off by itself.
+    own_doing = cpu.irqs_off and not segment.stopped
+    return "IF clear, interrupts off", "critical" if own_doing else "dim"
 
 
 def _length(spans: Sequence[Span]) -> int:
@@ -216,7 +231,9 @@ def runqueue_lines(cpu: Cpu, threshold_seconds: int | None, clock_cpu: int | Non
     rows.append(("current", _current(cpu.current, cpu)))
     if queues is not None and queues.stop is not None:
         rows.append(("stop", _queued(queues.stop)))
-    rows += _class_rows("deadline", cpu.dl, show_empty=False)
+    rows += [
+        ("" if number else "deadline", _deadline(task, cpu)) for number, task in enumerate(cpu.dl)
+    ]
     throttled = queues is not None and bool(queues.rt_throttled)
     if throttled:
         rows.append(("RT", ("throttled: it used up its share of the time", "critical")))
@@ -260,9 +277,23 @@ def _class_rows(
         yield label, ("empty", "dim")
     for index, task in enumerate(tasks):
         yield (label if not index else "", _queued(task))
+        if task.vruntime_ns is not None:
+            yield "", _virtual_times(task)
 
 
-def _queued(task: Queued) -> Cell:
+def _deadline(task: Queued, cpu: Cpu) -> Cell:
+    """A task of the deadline class: its deadline by this CPU's clock, and what it may still run."""
+    spans = _queued(task)
+    if task.deadline_ns is not None and cpu.clock_ns is not None:
+        left = task.deadline_ns - cpu.clock_ns
+        when = f"in {_short(left)}" if left >= 0 else f"missed by {_short(-left)}"
+        spans += [Span("  deadline ", "dim"), Span(when, "warning" if left < 0 else "")]
+    if task.slice_ns is not None:
+        spans += [Span(" may run ", "dim"), Span(f"{task.slice_ns / 10**6:.1f} ms")]
+    return spans
+
+
+def _queued(task: Queued) -> list[Span]:
     spans = [_task(task.comm, task.pid, task.task)]
     if task.prio is not None and task.prio != 120:
         spans += [Span("  prio ", "dim"), Span(str(task.prio))]
@@ -273,14 +304,21 @@ def _queued(task: Queued) -> Cell:
     elif task.waiting_ns is not None:
         role = "warning" if task.waiting_ns > 10**9 else ""
         spans += [Span("  waits ", "dim"), Span(in_words(task.waiting_ns), role)]
-    if task.vruntime_ns is not None:
-        spans += [Span("  vruntime ", "dim"), Span(f"{task.vruntime_ns / 10**9:.3f}")]
-    if task.deadline_ns is not None and task.vruntime_ns is not None:
-        spans += [Span(" deadline ", "dim"), Span(f"{task.deadline_ns / 10**9:.3f}")]
-    if task.vlag_ns:
-        spans += [Span(" vlag ", "dim"), Span(f"{task.vlag_ns / 10**6:+.1f} ms")]
-    if task.slice_ns:
-        spans += [Span(" slice ", "dim"), Span(f"{task.slice_ns / 10**6:.1f} ms")]
+    return spans
+
+
+def _virtual_times(task: Queued) -> Cell:
+    """How a fair task stands against the others; all but the first are of EEVDF."""
+    known = [
+        ("vruntime", task.vruntime_ns, f"{(task.vruntime_ns or 0) / 10**9:.3f}"),
+        ("deadline", task.deadline_ns, f"{(task.deadline_ns or 0) / 10**9:.3f}"),
+        ("vlag", task.vlag_ns, f"{(task.vlag_ns or 0) / 10**6:+.1f} ms"),
+        ("slice", task.slice_ns, f"{(task.slice_ns or 0) / 10**6:.1f} ms"),
+    ]
+    spans: list[Span] = []
+    for label, value, text in known:
+        if value is not None:
+            spans += [Span(" " if spans else ""), Span(f"{label} ", "dim"), Span(text)]
     return spans
 
 
@@ -345,7 +383,7 @@ def _base_lines(base: TimerBase, cells: int, what: str) -> list[Line]:
 
 def _timer_line(timer: Timer) -> Line:
     when = f"in {_short(timer.tte_ns)}" if not timer.overdue else f"overdue {_short(-timer.tte_ns)}"
-    target = TaskLink(0, timer.task) if timer.task is not None else None
+    target = TaskLink(timer.pid or 0, timer.task) if timer.task is not None else None
     return line(
         (f"{when:>16}  ", "warning" if timer.overdue else ""),
         link(_function(timer.function), AddressLink(timer.function.address)), "  ",
@@ -373,13 +411,41 @@ def health_lines(cpu: Cpu) -> list[Line]:
     if found is None:
         return unreadable_lines(cpu.unreadable)
     rows: list[tuple[str, Cell]] = [
-        (label, (value, role))
-        for label, value, role in (*watchdog_facts(found), *rcu_facts(found), *ipi_facts(found))
+        (label, (value, role)) for label, value, role in (*watchdog_facts(found), *rcu_facts(found))
     ]
+    rows += _ipi_rows(found)
     for pool in found.pools:
         rows += _pool_rows(pool)
     lines = facts(rows, label_role="", gap=2)
     return [*lines, *unreadable_lines(cpu.unreadable)]
+
+
+def _ipi_rows(found: Health) -> Iterator[tuple[str, Cell]]:
+    if found.current_csd is not None:
+        handled = found.current_csd
+        yield "IPI handled", link(_function(handled), AddressLink(handled.address))
+    if not found.ipis:
+        yield "IPIs pending", "none"
+    for number, ipi in enumerate(found.ipis):
+        yield "" if number else "IPIs pending", _ipi(ipi)
+
+
+_IPI_TYPES = {"irq work": "struct irq_work", "wakeup": "struct task_struct"}
+"""Where an IPI is no ``call_single_data``."""
+
+
+def _ipi(ipi: Ipi) -> Cell:
+    if ipi.task is not None:
+        return [Span("wakeup of ", "warning"), _task(ipi.task.comm, ipi.task.pid, ipi.task.task)]
+    name = "?" if ipi.function is None else _function(ipi.function)
+    type_name = _IPI_TYPES.get(ipi.kind, "struct __call_single_data")
+    spans = [
+        link(name, AddressLink(ipi.address, type_name), "warning"),
+        Span(f"  {ipi.kind}", "dim"),
+    ]
+    if ipi.from_cpu is not None:
+        spans += [Span(" from ", "dim"), link(f"CPU {ipi.from_cpu}", CpuLink(ipi.from_cpu))]
+    return spans
 
 
 def _pool_rows(pool: WorkPool) -> Iterator[tuple[str, Cell]]:
@@ -395,7 +461,16 @@ def _pool_rows(pool: WorkPool) -> Iterator[tuple[str, Cell]]:
         yield label, spans
         label = ""
     if pool.pending:
-        yield label, (pending_words(pool), "critical" if pool.stuck else "")
+        yield label, _pending(pool)
+
+
+def _pending(pool: WorkPool) -> Cell:
+    role = "critical" if pool.stuck else ""
+    spans = [Span(f"{pending_words(pool)}: ", role)]
+    for function in pool.pending[:PENDING_SHOWN]:
+        spans += [link(_function(function), AddressLink(function.address), role), Span(" ")]
+    more = len(pool.pending) - PENDING_SHOWN
+    return [*spans, Span(f"and {more} more", "dim")] if more > 0 else spans
 
 
 def unreadable_lines(missing: Iterable[Unreadable]) -> list[Line]:

@@ -1,6 +1,6 @@
 """Screen 4: every CPU in a grid, and what the one under the cursor was doing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual import on
@@ -9,25 +9,25 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from kscope.dialect.cpus import equivalent, remarks
+from kscope.dialect.cpus import remarks
 from kscope.model.base import Query
 from kscope.model.cpus import STATES, Cpu, Cpus, CpusQuery, lags, state_of
 from kscope.screens.base import NARROW, DashboardScreen
 from kscope.screens.cpu_grid import CpuGrid
-from kscope.screens.cpu_lines import (
-    backtrace_lines,
-    health_lines,
-    raw_stack_lines,
-    runqueue_lines,
-    timer_lines,
+from kscope.screens.cpu_panes import (
+    BacktracePane,
+    CpuPane,
+    RunqueuePane,
+    TimersPane,
+    WatchdogPane,
+    WatchdogWanted,
 )
 from kscope.screens.links import CpuLink, Link
 from kscope.widgets.filter_bar import Chip, FilterBar
 from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.prompt import Prompt
-from kscope.widgets.states import Empty, State
-from kscope.widgets.text_view import TextView
+from kscope.widgets.states import Empty
 
 _FILTERS: dict[str, Callable[[Cpu, int | None], bool]] = {
     "busy": lambda cpu, _: cpu.busy,
@@ -36,7 +36,6 @@ _FILTERS: dict[str, Callable[[Cpu, int | None], bool]] = {
     "offline": lambda cpu, _: cpu.offline,
     "real-time": lambda cpu, _: cpu.runs_realtime,
 }
-_PANES = ("backtrace", "runqueue", "timers", "watchdog")
 _SORTS: dict[str, Callable[[Cpu], Any]] = {
     "number": lambda cpu: cpu.cpu,
     "state": lambda cpu: list(STATES).index(state_of(cpu)),
@@ -44,32 +43,8 @@ _SORTS: dict[str, Callable[[Cpu], Any]] = {
     "time on CPU": lambda cpu: -((cpu.current.running_ns or 0) if cpu.current else 0),
     "nr_running": lambda cpu: -(cpu.nr_running or 0),
 }
-_STACKS = ("backtrace", "full", "raw")
-_STACK_TITLES = {"backtrace": "Backtrace", "full": "Frames' words", "raw": "Raw stack"}
-
 _MANY = 17
-"""With that many CPUs the filters are offered above the grid."""
-
-
-class _Detail(TextView):
-    """A pane's text. W folds lines here, since w is the watchdog's everywhere on this screen."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "watchdog", "watchdog", id="cpus.detail-watchdog"),
-        Binding("W", "wrap", "fold long lines", show=False, id="cpus.wrap"),
-    ]
-
-    followers: Sequence[TextView] = ()
-    """Panes filled by the same answer: they are loading, or fail, together with this one."""
-
-    def show_state(self, state: State) -> None:
-        super().show_state(state)
-        if not isinstance(state, Empty):
-            for follower in self.followers:
-                follower.show_state(state)
-
-    def action_watchdog(self) -> None:
-        self.query_ancestor(CpusScreen).action_pane("watchdog")
+"""With that many CPUs the grid gets more room, and filters are offered above it."""
 
 
 class CpusScreen(DashboardScreen):
@@ -86,11 +61,14 @@ class CpusScreen(DashboardScreen):
     CpusScreen #cpus-grid-pane { height: 2fr; }
     CpusScreen #cpus-runqueue-pane { height: 3fr; }
     CpusScreen #cpus-backtrace-pane { height: 4fr; }
-    CpusScreen #cpus-timers-pane, CpusScreen #cpus-watchdog-pane { height: 11; }
+    CpusScreen #cpus-timers-pane, CpusScreen #cpus-watchdog-pane { height: 3fr; }
+    CpusScreen.-many #cpus-grid-pane { height: 3fr; }
+    CpusScreen.-many #cpus-runqueue-pane { height: 2fr; }
     CpusScreen.-narrow > Horizontal { layout: vertical; }
     CpusScreen.-narrow #cpus-left { width: 100%; height: auto; }
     CpusScreen.-narrow #cpus-right { width: 100%; height: 1fr; }
     CpusScreen.-narrow #cpus-grid-pane { height: 9; }
+    CpusScreen.-narrow.-many #cpus-grid-pane { height: 11; }
     CpusScreen.-narrow #cpus-runqueue-pane { height: 11; }
     CpusScreen.-narrow #cpus-right Pane { height: 1fr; }
     CpusScreen .-hidden { display: none; }
@@ -120,29 +98,23 @@ class CpusScreen(DashboardScreen):
         self._detail: Cpu | None = None
         self._filter = ""
         self._sort = "number"
-        self._stack = "backtrace"
         self._pane = "backtrace"
         self._wanted: int | None = None
         self._asked: int | None = None
         self._grid = CpuGrid(id="cpus-grid")
         self._bar = FilterBar(self._grid)
         self._jump = Prompt("c", self._grid, placeholder="number of a CPU")
-        self._views = {name: _Detail(id=f"cpus-{name}") for name in _PANES}
-        for name, indent in (("runqueue", 11), ("watchdog", 21)):
-            self._views[name].wrapped = True
-            self._views[name].wrap_indent = indent
-        self._panes = {
-            name: Pane(name.capitalize(), view, id=f"cpus-{name}-pane")
-            for name, view in self._views.items()
-        }
         self._grid_pane = Pane("CPUs", self._jump, self._grid, id="cpus-grid-pane")
+        self._backtrace = BacktracePane()
+        panes: list[CpuPane] = [self._backtrace, RunqueuePane(), TimersPane(), WatchdogPane()]
+        self._panes = {pane.NAME: pane for pane in panes}
         yield self._bar
         with Horizontal():
             with Vertical(id="cpus-left"):
                 yield self._grid_pane
                 yield self._panes["runqueue"]
             with Vertical(id="cpus-right"):
-                yield self._panes["backtrace"]
+                yield self._backtrace
                 yield self._panes["timers"]
                 yield self._panes["watchdog"]
 
@@ -154,7 +126,7 @@ class CpusScreen(DashboardScreen):
     def on_resize(self) -> None:
         self.set_class(self.size.width < NARROW, "-narrow")
         self._show_and_hide()
-        self.call_after_refresh(self._fill_panes)
+        self.call_after_refresh(self._fit_panes)
 
     def focus_first(self) -> None:
         """The grid."""
@@ -165,18 +137,14 @@ class CpusScreen(DashboardScreen):
     def query_in_focus(self) -> Query[Any] | None:
         """What the focused pane shows of the CPU under the cursor."""
         focused = self.screen.focused
-        for name, view in self._views.items():
-            if focused is view and self._detail is not None:
-                return self._query(str(self._detail.cpu), name)
+        for pane in self._panes.values():
+            if focused is pane.view and self._detail is not None:
+                return pane.question(self._detail.cpu)
         return CpusQuery(busy=self._filter == "busy")
-
-    def _query(self, cpu: str, pane: str) -> CpusQuery:
-        if pane == "backtrace":
-            return CpusQuery(cpu=cpu, **{self._stack: True})
-        return CpusQuery(cpu=cpu, **{pane: True})
 
     def _show(self, cpus: Cpus) -> None:
         self._cpus = cpus
+        self.set_class(len(cpus.cpus) >= _MANY, "-many")
         online = "" if cpus.online is None else f" · {cpus.online} online"
         self._grid_pane.show_title(f"CPUs  {cpus.possible} possible{online}")
         if self._wanted is None:
@@ -232,68 +200,34 @@ class CpusScreen(DashboardScreen):
 
     def _ask_for(self, cpu: int) -> None:
         self._asked = cpu
-        self._stack = "backtrace"
-        self._views["backtrace"].followers = [self._views[name] for name in _PANES[1:]]
-        for name, pane in self._panes.items():
-            pane.show_title(f"{name.capitalize()} of CPU {cpu}")
-            pane.show_subtitle("")
+        self._backtrace.face = "backtrace"
+        for pane in self._panes.values():
+            pane.begin(cpu)
         self.ask(
             CpusQuery(cpu=str(cpu), backtrace=True, runqueue=True, timers=True, watchdog=True),
             self._show_detail,
-            into=self._views["backtrace"],
+            into=[pane.view for pane in self._panes.values()],
             what=f"reading CPU {cpu}",
             group="cpus-detail",
         )
 
     def _show_detail(self, cpus: Cpus) -> None:
-        self._detail = cpus.cpus[0]
-        self._fill_panes()
-
-    def _fill_panes(self) -> None:
-        cpu, cpus = self._detail, self._cpus
-        if cpu is None or cpus is None:
+        if self._cpus is None:
             return
-        number = cpu.cpu
-        self._fill_stack(cpu)
-        runqueue = runqueue_lines(cpu, cpus.watchdog_threshold_seconds, cpus.clock_cpu)
-        self._views["runqueue"].show_lines(runqueue)
-        self._panes["runqueue"].show_subtitle("" if cpu.runqueue is None else str(cpu.runqueue))
-        cells = self._cells("timers")
-        self._views["timers"].show_lines(timer_lines(cpu, cells), empty=Empty("no timers"))
-        self._panes["timers"].show_subtitle(f"timer -C {number}")
-        self._views["watchdog"].show_lines(health_lines(cpu), empty=Empty("nothing is known"))
+        self._detail = cpus.cpus[0]
+        for pane in self._panes.values():
+            pane.show(self._detail, self._cpus, self._cells)
         self.equivalent_changed()
 
-    def _cells(self, pane: str) -> int:
-        width = self._views[pane].size.width
-        if not width:  # while it is hidden
-            beside = self._grid if self.has_class("-narrow") else self._views["backtrace"]
-            width = beside.size.width
-        return max(width, 36)
+    @property
+    def _cells(self) -> int:
+        """How wide a pane that is hidden would be."""
+        beside = self._grid if self.has_class("-narrow") else self._backtrace.view
+        return beside.size.width
 
-    def _fill_stack(self, cpu: Cpu) -> None:
-        lines = (
-            raw_stack_lines(cpu)
-            if self._stack == "raw"
-            else backtrace_lines(cpu, self._cells("backtrace"))
-        )
-        self._views["backtrace"].show_lines(lines, empty=Empty("there is no stack"))
-        if self._stack == "raw":
-            self._views["backtrace"].move_to(self._in_use(cpu))
-        pane = self._panes["backtrace"]
-        pane.show_title(f"{_STACK_TITLES[self._stack]} of CPU {cpu.cpu}")
-        pane.show_subtitle(equivalent(self._query(str(cpu.cpu), "backtrace")).crash)
-
-    def _in_use(self, cpu: Cpu) -> int:
-        """Which word of the raw stack is the first that a frame uses."""
-        frames = self._detail.backtrace if self._detail is not None else ()
-        first = cpu.raw_stack[0].address if cpu.raw_stack else 0
-        used = [
-            (frame.sp - first) // 8
-            for frame in frames
-            if frame.sp is not None and 0 <= frame.sp - first < 8 * len(cpu.raw_stack)
-        ]
-        return min(used, default=0)
+    def _fit_panes(self) -> None:
+        for pane in self._panes.values():
+            pane.show_again(self._cells)
 
     def _show_and_hide(self) -> None:
         """Beside the grid there is room for three panes, below it for one."""
@@ -309,30 +243,34 @@ class CpusScreen(DashboardScreen):
         """Go to a pane; in a narrow terminal it takes the place of another."""
         self._pane = name
         self._show_and_hide()
-        self._views[name].focus(scroll_visible=False)
+        self._panes[name].view.focus(scroll_visible=False)
+
+    @on(WatchdogWanted)
+    def _watchdog_wanted(self, message: WatchdogWanted) -> None:
+        message.stop()
+        self.action_pane("watchdog")
 
     def action_backtrace(self) -> None:
         """To the backtrace; from there to its frames' words, the raw stack, and back."""
-        if not self._views["backtrace"].has_focus:
+        if not self._backtrace.view.has_focus:
             self.action_pane("backtrace")
             return
         if self._detail is None:
             return
-        self._stack = _STACKS[(_STACKS.index(self._stack) + 1) % len(_STACKS)]
-        if self._stack == "backtrace":
-            self._ask_for(self._detail.cpu)
-            return
-        self._views["backtrace"].followers = ()
+        self._backtrace.next_face()
         self.ask(
-            self._query(str(self._detail.cpu), "backtrace"),
+            self._backtrace.question(self._detail.cpu),
             self._show_stack,
-            into=self._views["backtrace"],
+            into=self._backtrace.view,
             what="reading the stack",
             group="cpus-detail",
         )
 
     def _show_stack(self, cpus: Cpus) -> None:
-        self._fill_stack(cpus.cpus[0])
+        (cpu,) = cpus.cpus
+        self._backtrace.show(cpu, cpus, self._cells)
+        if self._detail is not None:
+            self._backtrace.move_to_used(cpu, self._detail)
         self.equivalent_changed()
 
     def action_filter(self) -> None:
