@@ -257,7 +257,7 @@ class _Graph:
             return
         needles = {lock: struct.pack("<Q", lock) for lock in waiting}
         holders: dict[int, list[int]] = {lock: [] for lock in waiting}
-        until = time.monotonic() + _SECONDS_FOR_STACKS
+        until = time.process_time() + _SECONDS_FOR_STACKS
         try:
             layout = Layout(
                 self._program, "struct task_struct", {"stack": ("stack",), "sp": ("thread.sp",)}
@@ -267,7 +267,7 @@ class _Graph:
             self._readings.note("who may hold locks that do not record it", reason(error))
             return
         for address in self._rows:
-            if time.monotonic() > until:
+            if time.process_time() > until:
                 self._readings.note(
                     "who may hold locks that do not record it",
                     f"not every stack could be searched within {_SECONDS_FOR_STACKS} s",

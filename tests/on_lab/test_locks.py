@@ -1,5 +1,6 @@
 """Locks against what the guests themselves had set up, with DWARF and with the dump's BTF."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from tests.lab.catalogue import LabDump, find
 
 pytestmark = pytest.mark.lab
 
-WITH_LOCKS = ("deadlock", "hung-task", "demo")
+WITH_LOCKS = ("deadlock", "hung-task", "demo", "io-stuck")
 WITHOUT_LOCKS = ("sysrq", "oom", "rcu-stall", "unknown-nmi")
 
 
 def read(dump: LabDump, types: str) -> Locks:
-    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
-    return locks(open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux)), LocksQuery())
+    return _read(str(dump.vmcore), str(dump.vmlinux) if types == "dwarf" else "")
+
+
+@functools.cache
+def _read(vmcore: str, vmlinux: str) -> Locks:
+    return locks(open_here(OpenQuery(path=vmcore, vmlinux=vmlinux)), LocksQuery())
 
 
 @pytest.fixture(params=["btf", "dwarf"], scope="module")
@@ -51,6 +56,11 @@ def by_address(found: Locks) -> dict[int, Lock]:
     return {int(lock.address): lock for lock in found.locks}
 
 
+def own_name(lock: Lock) -> str:
+    """Without what is waited for of it: ``bit 5 of storlab_bits``."""
+    return lock.name.rpartition(" of ")[2]
+
+
 def waited_for(dump: LabDump) -> list[dict[str, Any]]:
     return [lock for lock in dump.manifest["locks"] if lock["waiters"]]
 
@@ -61,11 +71,11 @@ def test_every_lock_that_is_waited_for_is_found_with_its_kind_and_name(
     locks_found = by_address(found)
     for lock in waited_for(dump):
         assert locks_found[int(lock["address"], 16)].kind == lock["kind"]
-        assert locks_found[int(lock["address"], 16)].name == lock["name"]
+        assert own_name(locks_found[int(lock["address"], 16)]) == lock["name"]
 
 
 def test_no_other_lock_of_the_module_is_found(dump: LabDump, found: Locks) -> None:
-    names = {lock.name for lock in found.locks if lock.name.startswith("storlab")}
+    names = {own_name(lock) for lock in found.locks if "storlab" in lock.name}
     assert names == {lock["name"] for lock in waited_for(dump)}
 
 
@@ -125,6 +135,54 @@ def test_two_ways_that_share_nothing_find_the_same_locks(series: str, types: str
             assert (by_pointer.kind, by_pointer.lock) == (by_waiter.kind, by_waiter.lock)
             compared.add(by_pointer.kind)
     assert compared == {"mutex", "rwsem", "semaphore", "completion"}
+
+
+def test_who_waits_in_interruptible_sleep_for_a_lock_is_among_its_waiters(
+    series: str, types: str
+) -> None:
+    dump = find("io-stuck", series)
+    locks_found = by_address(read(dump, types))
+    for comm, lock in (("patient", "storlab_a"), ("sempatient", "storlab_sem")):
+        waiters = locks_found[int(dump.lock(lock)["address"], 16)].waiters
+        assert [(waiter.pid, waiter.state) for waiter in waiters] == [
+            (dump.task(comm)["pid"], "IN")
+        ]
+
+
+def test_readers_of_a_percpu_rwsem_are_counted_and_its_waiting_writer_is_named(
+    series: str, types: str
+) -> None:
+    dump = find("io-stuck", series)
+    lock = by_address(read(dump, types))[int(dump.lock("storlab_percpu")["address"], 16)]
+    writer = dump.task("percpuwriter")["pid"]
+    assert "held by 1 reader," in lock.owner_note
+    assert f"the writer percpuwriter {writer}" in lock.owner_note
+    assert lock.owner is None
+
+
+def test_a_frozen_filesystem_is_what_its_writers_wait_for(series: str, types: str) -> None:
+    dump = find("io-stuck", series)
+    found = {task.pid: task for task in read(dump, types).blocked}
+    for comm in ("frozenwriter", "frozenmaker"):
+        task = found[dump.task(comm)["pid"]]
+        assert (task.category, task.doing.partition(" in ")[0]) == (
+            "io", "waits for ext4 on vda to be thawed"
+        )  # fmt: skip
+
+
+def test_tasks_that_wait_for_io_name_the_disk(series: str, types: str) -> None:
+    dump = find("io-stuck", series)
+    found = {task.pid: task for task in read(dump, types).blocked}
+    for comm in ("dbscan", "reader", "sharer", "committer"):
+        assert found[dump.task(comm)["pid"]].device == "vdb"
+
+
+def test_a_lock_that_shares_its_place_in_a_union_is_called_as_a_lock(
+    series: str, types: str
+) -> None:
+    dump = find("io-stuck", series)
+    names = [lock.name for lock in read(dump, types).locks if lock.kind == "mutex"]
+    assert any(name.startswith("f_pos_lock of file") for name in names)
 
 
 @pytest.mark.parametrize("name", WITHOUT_LOCKS)

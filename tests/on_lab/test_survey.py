@@ -1,6 +1,7 @@
 """The survey of each of the lab's dumps: kind, culprits, findings; with DWARF and with BTF."""
 
 import contextlib
+import functools
 import io
 import time
 
@@ -11,7 +12,7 @@ from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer
 from kscope.target.target import Target
-from tests.lab.catalogue import LabDump, find
+from tests.lab.catalogue import LabDump, find, find_all
 
 pytestmark = pytest.mark.lab
 
@@ -24,8 +25,27 @@ FAILED = (
 SOUND = ("sysrq", "offline-cpu", "unknown-nmi", "cpus64", "many")
 """Guests with nothing wrong in them, however they were dumped."""
 
-STUCK = ("deadlock", "hard-lockup")
+STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low")
 """Guests that did not panic and have something wrong."""
+
+
+WRONG = {
+    "demo": ("deadlock", "lock-chain", "stuck-work"),
+    "deadlock": ("deadlock", "lock-chain", "stuck-work", "blocked-tasks"),
+    "soft-lockup": ("cpu-stuck",),
+    "hung-task": ("lock-chain",),
+    "hard-lockup": ("interrupts-off", "cpu-stuck"),
+    "panic-stopped": ("interrupts-off",),
+    "stuck-cpus": (
+        "interrupts-off", "cpu-stuck", "rcu-stall", "unanswered-ipis", "starved-tasks",
+        "earlier-reports",
+    ),
+    "io-stuck": ("frozen-filesystems", "block-requests", "lock-chain", "blocked-tasks"),
+    "memory-low": ("memory-exhausted",),
+}  # fmt: skip
+"""By guest, what may be found besides how it died. In all others, nothing is wrong."""
+
+UNREADABLE = ("flattened", "wrong-vmlinux")
 
 
 def opened(dump: LabDump, types: str) -> Target:
@@ -34,7 +54,12 @@ def opened(dump: LabDump, types: str) -> Target:
 
 
 def surveyed(dump: LabDump, types: str = "btf") -> Survey:
-    return answer(opened(dump, types), SurveyQuery())
+    return _surveyed(dump.name, dump.series, types)
+
+
+@functools.cache
+def _surveyed(name: str, series: str, types: str) -> Survey:
+    return answer(opened(find(name, series), types), SurveyQuery())
 
 
 def of_rule(survey: Survey, rule: str) -> list[Finding]:
@@ -96,6 +121,15 @@ def test_every_finding_has_evidence_with_its_values(survey: Survey) -> None:
 def test_all_rules_ran(survey: Survey) -> None:
     unable = [rule for rule in survey.rules if rule.outcome not in ("found", "nothing")]
     assert unable == []
+
+
+@pytest.mark.parametrize("dump", find_all(), ids=lambda dump: f"{dump.series}-{dump.name}")
+def test_nothing_is_found_that_the_guest_did_not_have(dump: LabDump, types: str) -> None:
+    if dump.manifest.get("damage") or "qemu" in dump.name or dump.name in UNREADABLE:
+        pytest.skip("not a sound dump of a known guest")
+    found = {finding.rule for finding in surveyed(dump, types).findings}
+    about_the_panic = {rule for rule in found if rule.startswith("panic-")} | {"taints"}
+    assert found - about_the_panic <= set(WRONG.get(dump.name, ()))
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -41,9 +41,9 @@ def lock_sleepers(
     pointer_at = offsetof(program.type("struct task_struct"), "thread.sp")
     size = int(program["THREAD_SIZE"])
     unpack = struct.Struct(f"<{_INNERMOST // 8}Q").unpack
-    until = time.monotonic() + _SECONDS
+    until = time.process_time() + _SECONDS
     for task, stack in stacks.items():
-        if time.monotonic() > until:
+        if time.process_time() > until:
             readings.note(
                 "who waits for locks in interruptible sleep",
                 f"not every stack could be looked at within {_SECONDS} s",
