@@ -218,7 +218,8 @@ class DashboardScreen(Widget):
                 query, progress=progress, part=part if parts else None
             )
         except QueryError as error:
-            show_state(Failed(error.sentence, error.hint))
+            again = "F5 asks again." if error.kind == "worker-lost" else ""
+            show_state(Failed(error.sentence, f"{error.hint} {again}".strip()))
             return
         show(result)
         self.equivalent_changed()
