@@ -151,6 +151,17 @@ SCENARIOS = (
         culprits=("crasher",),
         true={"offline_cpus": [1]},
     ),
+    Scenario(
+        "offline-cpu-1-elf",
+        "sysrq",
+        "kdump",
+        script_name="offline-cpu-1",
+        panic_comm="crasher",
+        culprits=("crasher",),
+        makedumpfile_options="-E -d 31",
+        series=("6.1",),
+        true={"offline_cpus": [1]},
+    ),
     Scenario("hard-lockup", "none", "qmp", culprits=("stuck",), memory_mib=256),
     Scenario(
         "stuck-cpus",
