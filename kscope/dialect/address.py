@@ -1,53 +1,59 @@
 """What an address is, as crash's ``kmem`` and ``vtop`` print it."""
 
+import string
+
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.address import AddressQuery, AddressState, FittingType
 
 QUERY = AddressQuery
 
-_DRGN = """\
-from drgn.helpers.common.memory import identify_address_all
-from drgn.helpers.linux.mm import follow_phys
-
-address = {address}
-print("address", hex(address))
-for identity in identify_address_all(prog, address):
-    print(identity)
-print("physical", hex(follow_phys({mm}, address)))
-"""
-
 
 def equivalent(query: AddressQuery) -> Equivalent:
     """``kmem``; where it lies is ``vtop``'s to say."""
     address = query.address.removeprefix("0x")
+    code = _drgn(query)
     if query.physical:
-        return Equivalent(f"kmem -p {address}", _DRGN.format(address=f"0x{address}", mm=_INIT_MM))
+        return Equivalent(f"kmem -p {address}", code)
     if query.task:
         task = query.task.removeprefix("pid ").removeprefix("0x")
-        mm = (
-            f"find_task(prog, {task}).mm"
-            if query.task.startswith("pid ")
-            else f'Object(prog, "struct task_struct *", 0x{task}).mm'
-        )
-        imports = "from drgn import Object\nfrom drgn.helpers.linux.pid import find_task\n"
-        code = imports + _DRGN.format(address=_number(query.address), mm=mm)
         return Equivalent(f"vtop -c {task} -u {address}", code)
-    code = _DRGN.format(address=_number(query.address), mm=_INIT_MM)
     note = "the page tables are in vtop"
-    if _number(query.address).startswith("prog"):
+    if not all(c in string.hexdigits for c in address):
         return Equivalent(f"sym {address}", code, "what it lies in: kmem of the address; " + note)
     return Equivalent(f"kmem {address}", code, note)
 
 
-_INIT_MM = 'prog["init_mm"].address_of_()'
-
-
-def _number(text: str) -> str:
+def _drgn(query: AddressQuery) -> str:
     try:
-        return hex(int(text, 16))
-    except ValueError:
-        name, plus, offset = text.partition("+")
-        return f'prog.symbol("{name.strip()}").address' + (f" + {offset.strip()}" if plus else "")
+        where = drgn_code.address(query.address)
+        task = drgn_code.pointed(query.task) if query.task else None
+    except drgn_code.UnknownExpressionError:
+        return ""
+    names = [*where.names, "identify_address_all"]
+    text = where.text
+    if query.physical:
+        names.append("phys_to_virt")
+        text = f"phys_to_virt(prog, {text}).value_()"
+    lines = [
+        f"{where.setup}address = {text}",
+        'print("address", hex(address))',
+        "for identity in identify_address_all(prog, address):",
+        "    print(identity)",
+    ]
+    if not query.physical:
+        mm = 'prog["init_mm"].address_of_()'
+        if task is not None:
+            names += [*task.names, "Object"]
+            mm = f'Object(prog, "struct task_struct *", {task.text}).mm'
+        names += ["FaultError", "follow_phys"]
+        lines += [
+            "try:",
+            f'    print("physical", hex(follow_phys({mm}, address)))',
+            "except FaultError as error:",
+            "    print(error)",
+        ]
+    return drgn_code.imports(names) + "\n".join(lines) + "\n"
 
 
 def text(query: AddressQuery, result: AddressState) -> str:  # noqa: ARG001

@@ -1,5 +1,6 @@
 """Machine code, as crash's ``dis``."""
 
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.code import Code, CodeQuery, Instruction
 
@@ -32,30 +33,42 @@ def _number(start: str) -> int | None:
 
 
 def _drgn(query: CodeQuery) -> str:
-    number = _number(query.start)
-    name, plus, offset = query.start.partition("+")
-    if number is not None:
-        address = f"{number:#x}"
+    try:
+        where = drgn_code.address(query.start)
+    except drgn_code.UnknownExpressionError:
+        return ""
+    lines = [
+        f"{where.setup}address = {where.text}",
+        "decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)",
+        "decoder.syntax = capstone.CS_OPT_SYNTAX_ATT",
+    ]
+    if query.count and not query.reverse:
+        # So many that follow, whatever function they are in, up to the end of the page.
+        lines += [
+            f"size = min({query.count} * 15, 0x1000 - (address & 0xFFF))",
+            "instructions = decoder.disasm(prog.read(address, size), address)",
+            f"for instruction in list(instructions)[:{query.count}]:",
+        ]
+        extra = ""
     else:
-        address = f'prog.symbol("{name.strip()}").address' + (f" + {offset}" if plus else "")
-    shown = "instructions"
-    if query.reverse:
-        shown = "[i for i in instructions if i.address <= address]"
-    elif query.forward or query.count:
-        shown = "[i for i in instructions if i.address >= address]"
-    if query.count:
-        shown += f"[-{query.count}:]" if query.reverse else f"[:{query.count}]"
-    return (
-        "import capstone\n\n"
-        f"address = {address}\n"
-        "symbol = prog.symbol(address)\n"
-        "decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)\n"
-        "decoder.syntax = capstone.CS_OPT_SYNTAX_ATT\n"
-        "code = prog.read(symbol.address, symbol.size)\n"
-        "instructions = list(decoder.disasm(code, symbol.address))\n"
-        f"for instruction in {shown}:\n"
-        "    print(hex(instruction.address), instruction.mnemonic, instruction.op_str)\n"
-    )
+        shown = "instructions"
+        if query.reverse:
+            shown = "[i for i in instructions if i.address <= address]"
+            shown += f"[-{query.count}:]" if query.count else ""
+        elif query.forward:
+            shown = "[i for i in instructions if i.address >= address]"
+        extra = "from drgn.helpers.linux.kallsyms import load_module_kallsyms\n"
+        lines += [
+            "try:",
+            "    symbol = prog.symbol(address)",
+            "except LookupError:  # of a module whose debug info is not loaded",
+            "    symbol = load_module_kallsyms(prog)(prog, None, address, True)[0]",
+            "code = prog.read(symbol.address, symbol.size)",
+            "instructions = list(decoder.disasm(code, symbol.address))",
+            f"for instruction in {shown}:",
+        ]
+    lines.append("    print(hex(instruction.address), instruction.mnemonic, instruction.op_str)")
+    return f"import capstone\n{extra}{drgn_code.imports(where.names)}" + "\n".join(lines) + "\n"
 
 
 def text(query: CodeQuery, result: Code) -> str:

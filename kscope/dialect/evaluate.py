@@ -1,11 +1,17 @@
 """The value of a C expression, as crash's ``p`` and ``eval`` print it."""
 
+import re
+
+from kscope.dialect import drgn_code
 from kscope.dialect import struct as struct_layout
 from kscope.dialect.views import Equivalent
 from kscope.model.evaluate import EvaluateQuery, Value
 from kscope.model.struct import Member
 
 QUERY = EvaluateQuery
+
+_ARITHMETIC = re.compile(r"(?:0x[0-9a-fA-F]+|\d+|[-+*%()<>&|^~ ])+")
+_SIZEOF = re.compile(r"sizeof\s*\(\s*((?:struct|union)\s+\w+|\w+_t)\s*\)")
 
 
 def equivalent(query: EvaluateQuery) -> Equivalent:
@@ -17,12 +23,24 @@ def equivalent(query: EvaluateQuery) -> Equivalent:
         if name.isidentifier():
             code = f'{name} = prog.symbol("{name}").address\n{code}'
         return Equivalent(f"eval {expression}", code)
-    path = expression.replace("->", ".").lstrip("&")
-    name, dot, members = path.partition(".")
-    if name.isidentifier():
-        return Equivalent(f"p {expression}", f'print(prog["{name}"]{dot}{members})')
-    note = "drgn has no evaluator of C: write the expression with prog[…] and cast()"
-    return Equivalent(f"p {expression}", f"print({expression})", note)
+    return Equivalent(f"p {expression}", _drgn(expression))
+
+
+def _drgn(expression: str) -> str:
+    """Empty of what is more C than the address bar takes: drgn has no evaluator of it."""
+    if _ARITHMETIC.fullmatch(expression):
+        return f"print({expression})\n"
+    size = _SIZEOF.fullmatch(expression)
+    if size is not None:
+        return f'from drgn import sizeof\n\nprint(sizeof(prog.type("{size[1]}")))\n'
+    try:
+        found = drgn_code.object_(expression)
+    except drgn_code.UnknownExpressionError:
+        return ""
+    begin = drgn_code.imports(found.names) + found.setup
+    if found.cpus:
+        return f"{begin}for cpu in {found.cpus}:\n    print(cpu, {found.text})\n"
+    return f"{begin}print({found.text})\n"
 
 
 def text(query: EvaluateQuery, result: Value) -> str:

@@ -1,5 +1,6 @@
 """Lists and arrays, as crash's ``list -s``."""
 
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.dialect.walked import rows
 from kscope.model.list import ListQuery, Walk
@@ -7,19 +8,17 @@ from kscope.model.list import ListQuery, Walk
 QUERY = ListQuery
 
 _HELPERS = {
-    "list": ("drgn.helpers.linux.list", "list_for_each", "struct list_head"),
-    "hlist": ("drgn.helpers.linux.list", "hlist_for_each", "struct hlist_head"),
-    "hlist_nulls": (
-        "drgn.helpers.linux.list_nulls", "hlist_nulls_for_each", "struct hlist_nulls_head",
-    ),
-    "llist": ("drgn.helpers.linux.llist", "llist_for_each", "struct llist_head"),
-    "plist": ("drgn.helpers.linux.plist", "plist_for_each", "struct plist_head"),
-}  # fmt: skip
+    "list": ("list_for_each", "struct list_head"),
+    "hlist": ("hlist_for_each", "struct hlist_head"),
+    "hlist_nulls": ("hlist_nulls_for_each", "struct hlist_nulls_head"),
+    "llist": ("llist_for_each", "struct llist_head"),
+    "plist": ("plist_for_each", "struct plist_head"),
+}
 
 
 def equivalent(query: ListQuery) -> Equivalent:
     """``list`` with the options that walk the same."""
-    kind = query.kind or "list"
+    kind = query.kind or ("per-cpu" if ":" in query.start else "list")
     name, _, member = query.entry.partition(".")
     tag = name.split()[-1] if name else ""
     notes = []
@@ -64,64 +63,63 @@ def start_note(start: str) -> str:
 
 def _drgn(query: ListQuery, kind: str) -> str:
     name, _, member = query.entry.partition(".")
-    full = name if " " in name or not name else f"struct {name}"
-    start = pointer(query.start)
+    full = drgn_code.type_name(name) if name else ""
     columns = [column.strip() for column in query.columns.split(",") if column.strip()]
     shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
-    if kind not in _HELPERS:
-        return _drgn_elements(query, kind, full, member, shown)
-    module, helper, head = _HELPERS[kind]
-    typed = f'Object(prog, "{head} *", {start})'
-    if not full:
-        return (
-            f"from drgn import Object\nfrom {module} import {helper}\n\n"
-            f"for node in {helper}({typed}):\n    print(hex(node))\n"
+    try:
+        if kind == "per-cpu":
+            return _drgn_per_cpu(query, columns)
+        where = drgn_code.pointed(query.start)
+        if not query.kind and not query.entry and "." in query.start:
+            return ""  # only its type says whether it is a list or an array
+    except drgn_code.UnknownExpressionError:
+        return ""
+    begin = f"{where.setup}start = {where.text}\n"
+    if kind == "array":
+        return drgn_code.imports([*where.names, "Object"]) + (
+            f'{begin}entry = Object(prog, "{full} *", start)\n'
+            f"for i in range({query.length}):\n"
+            "    print(hex(entry + i), entry[i])\n"
         )
-    if query.embedded:
-        return (
-            f"from drgn import Object, container_of\nfrom {module} import {helper}_entry\n\n"
-            f'first = container_of({typed}, "{full}", "{member}")\n'
-            f'others = {helper}_entry("{full}", first.{member}.address_of_(), "{member}")\n'
-            f"for entry in [first, *others]:\n    print({shown})\n"
-        )
-    return (
-        f"from drgn import Object\nfrom {module} import {helper}_entry\n\n"
-        f'for entry in {helper}_entry("{full}", {typed}, "{member}"):\n    print({shown})\n'
-    )
-
-
-def _drgn_elements(query: ListQuery, kind: str, full: str, member: str, shown: str) -> str:
-    if kind == "per-cpu":
-        return (
-            "from drgn.helpers.linux.cpumask import for_each_possible_cpu\n"
-            "from drgn.helpers.linux.percpu import per_cpu\n\n"
-            "for cpu in for_each_possible_cpu(prog):\n"
-            f'    entry = per_cpu(prog["{query.start.partition(":")[0]}"], cpu)\n'
-            f"    print(cpu, {shown.replace('hex(entry)', 'hex(entry.address_)')})\n"
-        )
-    first = f'entry = Object(prog, "{full} *", {pointer(query.start)})\n'
     if kind == "member":
-        return (
-            f"from drgn import Object\n\n{first}seen = set()\n"
+        return drgn_code.imports([*where.names, "Object"]) + (
+            f'{begin}entry = Object(prog, "{full} *", start)\nseen = set()\n'
             "while entry and entry.value_() not in seen:\n"
             f"    seen.add(entry.value_())\n    print({shown})\n    entry = entry.{member}\n"
         )
-    return (
-        f"from drgn import Object\n\n{first}for i in range({query.length}):\n"
-        "    print(hex(entry + i), entry[i])\n"
+    helper, head = _HELPERS[kind]
+    begin += f'head = Object(prog, "{head} *", start)\n'
+    names = [*where.names, "Object"]
+    if not full:
+        return drgn_code.imports([*names, helper]) + (
+            f"{begin}for node in {helper}(head):\n    print(hex(node))\n"
+        )
+    all_ = f"{helper}_entry"
+    if query.reverse and kind == "list":
+        all_ += "_reverse"
+    names.append(all_)
+    if query.embedded:
+        return drgn_code.imports([*names, "container_of"]) + (
+            f'{begin}first = container_of(head, "{full}", "{member}")\n'
+            f'others = {all_}("{full}", first.{member}.address_of_(), "{member}")\n'
+            f"for entry in [first, *others]:\n    print({shown})\n"
+        )
+    return drgn_code.imports(names) + (
+        f'{begin}for entry in {all_}("{full}", head, "{member}"):\n    print({shown})\n'
     )
 
 
-def pointer(start: str) -> str:
-    """The address that a start is, as drgn code."""
-    if start.startswith(("struct ", "union ")):
-        start = start.rsplit(maxsplit=1)[-1]
-    try:
-        return hex(int(start, 16)) if len(start) > 7 else hex(int(start, 0))
-    except ValueError:
-        pass
-    name, dot, rest = start.lstrip("&").replace("->", ".").partition(".")
-    return f'prog["{name}"]{dot}{rest}.address_'
+def _drgn_per_cpu(query: ListQuery, columns: list[str]) -> str:
+    found = drgn_code.object_(query.start)
+    names = set(found.names)
+    cpus = found.cpus
+    if not cpus:
+        names.add("for_each_possible_cpu")
+        cpus = "for_each_possible_cpu(prog)"
+    shown = ", ".join(["cpu", "hex(entry.address_)", *(f"entry.{each}" for each in columns)])
+    return drgn_code.imports(names) + (
+        f"for cpu in {cpus}:\n    entry = {found.text}\n    print({shown})\n"
+    )
 
 
 def text(query: ListQuery, result: Walk) -> str:  # noqa: ARG001

@@ -1,5 +1,6 @@
 """Memory, as crash's ``rd`` and ``rd -SS``."""
 
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.memory import Memory, MemoryLine, MemoryQuery
 
@@ -19,34 +20,42 @@ def equivalent(query: MemoryQuery) -> Equivalent:
     if query.count != 1:
         words.append(str(query.count))
     note = "crash has no option for the byte order" if query.big_endian else ""
-    size = query.count * query.bits // 8
-    if query.symbols:
-        drgn = (
-            "from drgn.helpers.common.memory import print_annotated_memory\n\n"
-            f"print_annotated_memory(prog, {_address(query.address)}, {size})\n"
-        )
-    else:
-        physical = ", physical=True" if query.physical else ""
-        word = {8: "B", 16: "H", 32: "I", 64: "Q"}[query.bits]
-        drgn = (
-            "import struct\n\n"
-            f"address = {_address(query.address)}\n"
-            f"data = prog.read(address, {size}{physical})\n"
-            "for start in range(0, len(data), 16):\n"
-            f'    words = struct.iter_unpack("{">" if query.big_endian else "<"}{word}", '
-            "data[start:start + 16])\n"
-            f'    print(f"{{address + start:x}}:", *(f"{{word:0{query.bits // 4}x}}" '
-            "for (word,) in words))\n"
-        )
-    return Equivalent(" ".join(words), drgn, note)
+    return Equivalent(" ".join(words), _drgn(query), note)
 
 
-def _address(text: str) -> str:
+def _drgn(query: MemoryQuery) -> str:
     try:
-        return hex(int(text, 16))
-    except ValueError:
-        name, plus, offset = text.partition("+")
-        return f'prog.symbol("{name.strip()}").address' + (f" + {offset.strip()}" if plus else "")
+        where = drgn_code.address(query.address)
+    except drgn_code.UnknownExpressionError:
+        return ""
+    size = query.count * query.bits // 8
+    begin = f"{where.setup}address = {where.text}\n"
+    if query.symbols and not query.physical:
+        return (
+            drgn_code.imports([*where.names, "FaultError", "print_annotated_memory"])
+            + f"{begin}end = address + {size}\n"
+            # A page that was left out of the dump does not hide the others.
+            "while address < end:\n"
+            "    page_end = min((address | 0xFFF) + 1, end)\n"
+            "    try:\n"
+            "        print_annotated_memory(prog, address, page_end - address)\n"
+            "    except FaultError as error:\n"
+            "        print(error)\n"
+            "    address = page_end\n"
+        )
+    word = {8: "B", 16: "H", 32: "I", 64: "Q"}[query.bits]
+    physical = ", physical=True" if query.physical else ""
+    return (
+        f"import struct\n{drgn_code.imports([*where.names, 'FaultError'])}{begin}"
+        f"for start in range(address, address + {size}, 16):\n"
+        "    try:\n"
+        f"        data = prog.read(start, min(16, address + {size} - start){physical})\n"
+        "    except FaultError as error:\n"
+        "        print(error)\n"
+        "        continue\n"
+        f'    words = struct.iter_unpack("{">" if query.big_endian else "<"}{word}", data)\n'
+        f'    print(f"{{start:x}}:", *(f"{{word:0{query.bits // 4}x}}" for (word,) in words))\n'
+    )
 
 
 def text(query: MemoryQuery, result: Memory) -> str:

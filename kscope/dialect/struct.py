@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.struct import Member, StructQuery, Structure
 
@@ -56,69 +57,80 @@ def _crash_address(address: str) -> str:
 
 def _drgn(query: StructQuery, name: str, members: str) -> str:
     paths = [path.strip() for path in members.split(",") if path.strip()]
-    if query.address or not _is_type(query.type):
-        return _drgn_object(query, name, paths)
-    lines = ["from drgn import offsetof", "", f'type_ = prog.type("{_full(name)}")']
-    if paths:
-        lines += [f'print(offsetof(type_, "{path}"), "{path}")' for path in paths]
-    else:
-        lines += ["for member in type_.members:", "    print(member.bit_offset // 8, member.name)"]
-        lines[0:2] = []
-    return "\n".join(lines) + "\n"
-
-
-def _drgn_object(query: StructQuery, name: str, paths: list[str]) -> str:
-    address = query.address or query.type
-    variable, colon, cpus = address.partition(":")
-    type_ = _full(name) if query.address else ""
-    lines = ["from drgn import Object", ""]
-    if colon and variable.isidentifier():
-        lines[0] += "\nfrom drgn.helpers.linux.cpumask import for_each_possible_cpu"
-        lines[0] += "\nfrom drgn.helpers.linux.percpu import per_cpu"
-        chosen = "for_each_possible_cpu(prog)" if cpus in ("a", "all") else f"[{cpus or 0}]"
-        lines += [f"for cpu in {chosen}:", f'    object_ = per_cpu(prog["{variable}"], cpu)']
-        lines += [f"    print(cpu, object_.{path})" for path in paths] or [
-            "    print(cpu, object_)"
-        ]
-        return "\n".join(lines) + "\n"
-    where = _drgn_address(address)
-    if query.embedded:
-        member = query.embedded.removeprefix(f"{name.rsplit(maxsplit=1)[-1]}.")
-        lines[0] = "from drgn import Object, container_of"
-        pointer = f'Object(prog, "void *", {where})'
-        lines.append(f'object_ = container_of({pointer}, "{type_}", "{member}")[0]')
-    elif type_:
-        lines.append(f'object_ = Object(prog, "{type_}", address={where})')
-    else:
-        lines[0:2] = []
-        lines.append(f"object_ = {_drgn_path(address)}")
-    lines += [f"print(object_.{path})" for path in paths] or ["print(object_)"]
-    return "\n".join(lines) + "\n"
-
-
-def _drgn_address(address: str) -> str:
     try:
-        return hex(int(address, 16)) if len(address) > 7 else hex(int(address, 0))
-    except ValueError:
-        pass
-    variable = address.lstrip("&")
-    name, plus, offset = variable.partition("+")
-    if name.strip().isidentifier():
-        return f'prog.symbol("{name.strip()}").address' + (f" + {offset.strip()}" if plus else "")
-    return f"{_drgn_path(variable)}.address_"
+        if query.address:
+            return _drgn_at(query, name, paths)
+        if query.offsets or name.startswith(("struct ", "union ", "enum ")):
+            return _drgn_layout(name, paths)
+        variable = _drgn_variable(query)
+        if not query.type.replace(".", "").isidentifier():
+            return variable
+        # As in the address bar, a variable goes before a type of its name.
+        both = (_indented(variable), _indented(_drgn_layout(name, paths)))
+        return f"try:\n{both[0]}except LookupError:\n{both[1]}"
+    except drgn_code.UnknownExpressionError:
+        return ""
 
 
-def _drgn_path(path: str) -> str:
-    path = path.strip().lstrip("&").replace("->", ".")
-    name, dot, rest = path.partition(".")
-    return f'prog["{name}"]{dot}{rest}'
+def _indented(code: str) -> str:
+    return "".join(f"    {line}\n" for line in code.splitlines() if line)
 
 
-def _full(name: str) -> str:
-    """The name as drgn takes it, which does not guess that ``task_struct`` is a structure."""
-    if " " in name or name.endswith("_t"):
-        return name
-    return f"struct {name}"
+def _drgn_layout(name: str, paths: list[str]) -> str:
+    full = drgn_code.type_name(name)
+    if paths:
+        lines = [f'print(offsetof(type_, "{path}"), "{path}")' for path in paths]
+        lines = [
+            *drgn_code.imports(["offsetof"]).splitlines(),
+            f'type_ = prog.type("{full}")',
+            *lines,
+        ]
+    elif full.startswith(("struct ", "union ")):
+        lines = [
+            f'for member in prog.type("{full}").members:',
+            "    print(member.bit_offset // 8, member.name)",
+        ]
+    else:
+        lines = [f'print(prog.type("{full}"))']
+    return "\n".join(lines) + "\n"
+
+
+def _drgn_variable(query: StructQuery) -> str:
+    found = drgn_code.object_(query.type)
+    if found.kind == "number":
+        raise drgn_code.UnknownExpressionError(query.type)
+    # Of what only points, such as a cast, what it points at.
+    text = f"{found.text}[0]" if found.kind == "value" else found.text
+    paths = [path.strip() for path in query.members.split(",") if path.strip()]
+    return _drgn_prints(found.with_(text, "object"), paths)
+
+
+def _drgn_at(query: StructQuery, name: str, paths: list[str]) -> str:
+    where = drgn_code.pointed(query.address)
+    full = drgn_code.type_name(name)
+    type_ = f'"{full}"'
+    if query.count > 1:
+        type_ = f'prog.array_type(prog.type("{full}"), {query.count})'
+    if query.embedded:
+        tag = name.rsplit(maxsplit=1)[-1]
+        member = query.embedded.removeprefix(f"{tag}.")
+        if member[:1].isdecimal():
+            text = f"Object(prog, {type_}, address={where.text} - {member})"
+            return _drgn_prints(where.with_(text, "object", "Object"), paths)
+        text = f'container_of(Object(prog, "void *", {where.text}), "{full}", "{member}")[0]'
+        return _drgn_prints(where.with_(text, "object", "Object", "container_of"), paths)
+    text = f"Object(prog, {type_}, address={where.text})"
+    return _drgn_prints(where.with_(text, "object", "Object"), paths)
+
+
+def _drgn_prints(found: drgn_code.DrgnCode, paths: list[str]) -> str:
+    lines = [*found.setup.splitlines(), f"object_ = {found.text}"]
+    shown = [f"object_.{path}" for path in paths] or ["object_"]
+    cpu = "cpu, " if found.cpus else ""
+    lines += [f"print({cpu}{each})" for each in shown]
+    if found.cpus:
+        lines = [f"for cpu in {found.cpus}:", *(f"    {line}" for line in lines)]
+    return drgn_code.imports(found.names) + "\n".join(lines) + "\n"
 
 
 def text(query: StructQuery, result: Structure) -> str:

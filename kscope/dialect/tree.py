@@ -1,6 +1,7 @@
 """Trees and XArrays, as crash's ``tree -s``."""
 
-from kscope.dialect.list import crash_start, pointer, start_note
+from kscope.dialect import drgn_code
+from kscope.dialect.list import crash_start, start_note
 from kscope.dialect.views import Equivalent
 from kscope.dialect.walked import rows
 from kscope.model.list import Walk
@@ -9,15 +10,25 @@ from kscope.model.tree import TreeQuery
 QUERY = TreeQuery
 
 _HELPERS = {
-    "maple": ("mapletree", "mt_for_each", "struct maple_tree", "first, last, entry"),
-    "xarray": ("xarray", "xa_for_each", "struct xarray", "index, entry"),
-    "radix": ("radixtree", "radix_tree_for_each", "struct xarray", "index, entry"),
+    "rbtree": ("rbtree_inorder_for_each", "struct rb_root", "entry"),
+    "maple": ("mt_for_each", "struct maple_tree", "first, last, entry"),
+    "xarray": ("xa_for_each", "struct xarray", "index, entry"),
+    "radix": ("radix_tree_for_each", "struct xarray", "index, entry"),
 }
+_ROOTS_IN = {
+    "address_space": ("struct address_space", "i_pages"),
+    "mm_struct": ("struct mm_struct", "mm_mt"),
+}
+"""Structures that may be named in place of the root in them; in all others it comes first."""
+_KINDS = {
+    "maple_tree": "maple", "mm_struct": "maple", "xarray": "xarray", "address_space": "xarray",
+    "ida": "xarray", "idr": "radix", "radix_tree_root": "radix",
+}  # fmt: skip
 
 
 def equivalent(query: TreeQuery) -> Equivalent:
     """``tree -t``; of a red-black tree with the offset of the node in its element."""
-    kind = query.kind or "rbtree"
+    kind = query.kind or _KINDS.get(_type_of(query.start), "rbtree")
     name, _, member = query.entry.partition(".")
     tag = name.split()[-1] if name else ""
     words = ["tree", f"-t {kind}"]
@@ -31,32 +42,38 @@ def equivalent(query: TreeQuery) -> Equivalent:
 
 def _drgn(query: TreeQuery, kind: str) -> str:
     name, _, member = query.entry.partition(".")
-    full = name if " " in name or not name else f"struct {name}"
+    full = drgn_code.type_name(name) if name else ""
     columns = [column.strip() for column in query.columns.split(",") if column.strip()]
     shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
-    start = pointer(query.start)
-    if kind == "rbtree":
-        root = f'Object(prog, "struct rb_root *", {start})'
-        if not full:
-            return (
-                "from drgn import Object\n"
-                "from drgn.helpers.linux.rbtree import rbtree_inorder_for_each\n\n"
-                f"for node in rbtree_inorder_for_each({root}):\n    print(hex(node))\n"
-            )
-        return (
-            "from drgn import Object\n"
-            "from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry\n\n"
-            f'for entry in rbtree_inorder_for_each_entry("{full}", {root}, "{member}"):\n'
-            f"    print({shown})\n"
+    try:
+        where = drgn_code.address(query.start)
+        if not query.kind and not query.entry and not _type_of(query.start):
+            return ""  # only its type says which kind of tree it is
+    except drgn_code.UnknownExpressionError:
+        return ""
+    helper, type_, loop = _HELPERS[kind]
+    begin = f"{where.setup}start = {where.text}\n"
+    outer, inner = _ROOTS_IN.get(_type_of(query.start), ("", ""))
+    if outer:
+        begin += f'root = Object(prog, "{outer} *", start).{inner}.address_of_()\n'
+    else:
+        begin += f'root = Object(prog, "{type_} *", start)\n'
+    names = [*where.names, "Object"]
+    if kind == "rbtree" and full:
+        return drgn_code.imports([*names, f"{helper}_entry"]) + (
+            f'{begin}for entry in {helper}_entry("{full}", root, "{member}"):\n    print({shown})\n'
         )
-    module, helper, root_type, loop = _HELPERS[kind]
     typed = f'    entry = Object(prog, "{full} *", entry.value_())\n' if full else ""
-    return (
-        "from drgn import Object\n"
-        f"from drgn.helpers.linux.{module} import {helper}\n\n"
-        f'for {loop} in {helper}(Object(prog, "{root_type} *", {start})):\n'
+    return drgn_code.imports([*names, helper]) + (
+        f"{begin}for {loop} in {helper}(root):\n"
         f"{typed}    print({loop.removesuffix('entry')}{shown})\n"
     )
+
+
+def _type_of(start: str) -> str:
+    """``mm_struct`` of ``struct mm_struct 0xffff…``; empty where no type is named."""
+    words = start.removeprefix("struct ").split()
+    return words[0] if len(words) > 1 else ""
 
 
 def text(query: TreeQuery, result: Walk) -> str:  # noqa: ARG001

@@ -9,6 +9,7 @@ from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect import views
 from kscope.dialect.views import Equivalent
+from kscope.kernel.search import search
 from kscope.model.address import AddressQuery
 from kscope.model.base import Query
 from kscope.model.code import CodeQuery
@@ -17,6 +18,7 @@ from kscope.model.memory import MemoryQuery
 from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.model.tree import TreeQuery
+from kscope.session.answering import finish
 from kscope.target.target import Target
 
 
@@ -105,6 +107,53 @@ def test_an_address(demo_target: Target, init: str) -> None:
     assert equivalent(query).crash == f"kmem {init[2:]}"
 
 
-def test_a_search_of_stacks(init: str) -> None:
-    query = SearchQuery(value=init, stacks=True, mask="7")
-    assert equivalent(query).crash == f"search -t -m 7 {init[2:]}"
+def test_a_search_of_all_memory_passes_over_what_was_left_out(
+    demo_target: Target, init: str
+) -> None:
+    query = SearchQuery(value=init)
+    found = finish(search(demo_target, query), None).hits
+    direct = {f"{int(hit.address):#x}" for hit in found if hit.kind in ("task", "slab")}
+    assert direct
+    assert direct <= set(run(demo_target, query).split())
+
+
+def test_a_search_of_stacks(demo_target: Target) -> None:
+    query = SearchQuery(value="init_task", stacks=True, mask="7")
+    found = {f"{int(hit.address):#x}" for hit in finish(search(demo_target, query), None).hits}
+    printed = run(demo_target, query)
+    assert found == {line.split()[-1] for line in printed.splitlines()}
+    assert equivalent(query).crash == "search -t -m 7 init_task"
+
+
+def test_memory_of_which_a_page_is_missing(demo_target: Target) -> None:
+    # The guard page below a stack that vmalloc() mapped.
+    stack = find_task(demo_target.program, 1).stack.value_()
+    for symbols in (False, True):
+        query = MemoryQuery(address=f"{stack - 32:#x}", count=8, symbols=symbols)
+        assert f"{stack:x}" in run(demo_target, query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        StructQuery(type="init_task.comm"), StructQuery(type="jiffies"), StructQuery(type="pid 1"),
+        StructQuery(type="enum pid_type", offsets=True), StructQuery(type="pid_t", offsets=True),
+        StructQuery(type="task_struct.se.load", offsets=True), StructQuery(type="runqueues:1.curr"),
+        StructQuery(type="rq", address="runqueues:0,2-3", members="cpu"),
+        StructQuery(type="list_head", address="&init_task.children", count=3),
+        StructQuery(type="u64", address="jiffies"),
+        StructQuery(type="*init_task.parent", members="comm"),
+        AddressQuery(address="0xdead000000000100"), AddressQuery(address="init_task.tasks"),
+        AddressQuery(address="0x1000000", physical=True), AddressQuery(address="0x0", task="pid 1"),
+        CodeQuery(start="schedule+5", reverse=True), CodeQuery(start="storlab_hrtimer_fn"),
+        ListQuery(start="pid 2.children", entry="task_struct.sibling", columns="comm"),
+        ListQuery(start="runqueues:a", kind="per-cpu", columns="cpu"),
+        TreeQuery(start="struct mm_struct pid 1.mm", kind="maple"),
+        TreeQuery(start="init_pid_ns.idr", kind="radix", entry="pid", columns="level"),
+    ],
+    ids=lambda query: str(list(filter(None, (getattr(query, f) for f in query.__struct_fields__)))),
+)  # fmt: skip
+def test_the_code_of_everything_that_can_be_asked_for_runs(
+    demo_target: Target, query: Query[Any]
+) -> None:
+    assert run(demo_target, query).strip()

@@ -661,6 +661,7 @@ class Expressions:
             assert type_ is not None
             found = container_of(pointer, type_, member.strip())
             return Named(found, f"(({type_.type_name()} *){found.value_():#x})")
+        reader.accept("&")
         kind, variable = reader.take()
         if kind != "name":
             raise QueryError(f"{name}(VARIABLE, CPU) takes a variable's name.")
