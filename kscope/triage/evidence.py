@@ -1,5 +1,7 @@
 """Facts in the form in which findings show them: the value, and how to see it with other tools."""
 
+import re
+
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Lock
 from kscope.model.survey import Evidence
@@ -37,6 +39,11 @@ def of_wait(task: Blocked) -> Evidence:
         crash=f"bt -f {task.pid}",
         drgn=f"print(prog.stack_trace({task.pid}))",
     )
+
+
+def short_name(lock: Lock) -> str:
+    """A lock's name for a title: of an object that has a name, without its address."""
+    return re.sub(r" [0-9a-f]{16}(?= \(|\+)", "", lock.name) or f"{lock.address:x}"
 
 
 def of_lock(lock: Lock) -> Evidence:

@@ -104,7 +104,7 @@ def test_memory_that_nobody_can_reclaim_names_the_shrinker_and_who_waits(
 ) -> None:
     dump = find("memory-low", series)
     (finding,) = of_rule(low, "memory-exhausted")
-    assert "wait for reclaim, kswapd among them" in finding.title
+    assert "wait for reclaim, kswapd among them" in finding.explanation
     assert "storlab_shrink_scan()" in finding.explanation
     hogs = {task["pid"] for task in dump.manifest["tasks"] if task["doing"] == "hog-until-stuck"}
     assert hogs <= set(finding.tasks)

@@ -26,21 +26,19 @@ def _finding(
 ) -> Finding:
     old = [request for request in requests if request.age_ns >= LONG_NS]
     longest = old[0].age_ns
-    title = (
-        f"{device} does not answer: {len(old)} of {len(requests)} requests in flight are older "
-        f"than {in_words(LONG_NS)}, the oldest {in_words(longest)}"
-    )
+    count = f"{len(old)} request{'s' if len(old) > 1 else ''}"
+    found = f"{len(old)} of {len(requests)} requests in flight are older than {in_words(LONG_NS)}"
     if waiting:
-        title += f"; {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'} for it"
+        found += f", {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'} for it"
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
-        title=title,
-        explanation=f"The driver of {device} was given these requests and has not completed them: "
-        "a device, a path to it or a hypervisor that does not answer. Whoever waits for one of "
-        "them, for a page or a journal commit that needs one, or for a lock that such a task has, "
-        f"is a victim. Look for messages of {device}'s driver in the log, at the state of its "
-        "paths, and at the storage on the host's or the array's side.",
+        title=f"{device} does not answer: {count}, the oldest {in_words(longest)}",
+        explanation=f"{found}. The driver was given them and has not completed them: a device, a "
+        "path to it or a hypervisor that does not answer. Whoever waits for one of them, for a page "
+        "or a journal commit that needs one, or for a lock that such a task has, is a victim. Look "
+        f"for messages of {device}'s driver in the log, at the state of its paths, and at the "
+        "storage on the host's or the array's side.",
         evidence=(
             *(
                 Evidence(

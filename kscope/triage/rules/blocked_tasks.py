@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from kscope.kernel.waiting.wait_categories import caller
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Category
 from kscope.model.survey import Evidence, Finding
@@ -65,12 +66,12 @@ def _finding(
     tasks.sort(key=lambda task: -(task.since_last_arrival_ns or 0))
     longest = waited(tasks)
     if len(tasks) == 1:
-        title = f"{tasks[0].comm} {tasks[0].pid} {doing}, for up to {in_words(longest)}"
-        sentence = f"It {doing}"
+        title = f"{tasks[0].comm} {tasks[0].pid} is blocked"
+        sentence = f"For up to {in_words(longest)} it {doing}"
     else:
-        title = f"{len(tasks)} tasks with the same stack, each {doing}, for up to "
-        title += in_words(longest)
-        sentence = f"Each {doing}"
+        title = f"{len(tasks)} tasks are blocked"
+        sentence = f"For up to {in_words(longest)} each of them, with the same stack, {doing}"
+    title += f" in {caller(functions)}()" if functions else ""
     stack = Evidence(
         label="stack",
         text=" <- ".join(telling(functions)) or " <- ".join(functions[:6]),

@@ -39,20 +39,20 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
     ]
     where = _mounted_on(facts, filesystem)
     title = f"{filesystem}{f' ({where})' if where else ''} is frozen"
+    since = ""
     if waiting:
-        title += (
-            f": {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'} for it to be "
-            f"thawed, for up to {in_words(waited(waiting))}"
-        )
+        count = f"{len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'}"
+        title += f": {count}"
+        since = f"For up to {in_words(waited(waiting))} {count} for it to be thawed. "
     block = f"{filesystem.address:x}"
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, waited(waiting)) if waiting else "info",
         title=title,
-        explanation="Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation agent) "
-        f"and has not thawed it. It keeps out {_LEVELS.get(filesystem.frozen, 'others')}. The "
-        "kernel does not record who froze it: look for such an agent among the tasks, and whether "
-        "it is itself blocked, for instance by writing a log line to that very filesystem.",
+        explanation=f"{since}Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation "
+        f"agent) and has not thawed it. It keeps out {_LEVELS.get(filesystem.frozen, 'others')}. "
+        "The kernel does not record who froze it: look for such an agent among the tasks, and "
+        "whether it is itself blocked, for instance by writing a log line to that filesystem.",
         evidence=(
             Evidence(
                 label="s_writers.frozen",

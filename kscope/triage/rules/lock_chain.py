@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kscope.model.durations import in_words
 from kscope.model.locks import Lock, Root
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_lock, of_task
+from kscope.triage.evidence import of_lock, of_task, short_name
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import CHAIN_NS, overdue_devices, severity_of, waited
@@ -33,20 +33,22 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     # An owner that is blocked itself has mostly been so for longer than those behind it.
     since = waited([owner, *behind]) if owner and owner.state == "UN" else longest
     lock = locks[0]
-    called = f"{lock.kind} {lock.name or format(lock.address, 'x')}"
+    called = f"{lock.kind} {short_name(lock)}"
     count = f"{len(behind)} task{'s' if len(behind) > 1 else ''}"
     if owner is None:
-        title = f"{called}: {count} behind an owner that is not recorded"
+        title = f"{called}: {count}, owner not recorded"
         explanation = f"{root.doing}. "
         if lock.possible_owners:
             found = ", ".join(map(str, lock.possible_owners))
             explanation += f"Its address is on the stacks of PID {found}: look at these first. "
     elif not root.certain:
-        title = f"{called}: {count} behind {owner.comm} {owner.pid}, a reader"
+        reader = lock.kind == "rwsem"
+        last = "a reader" if reader else "its last holder"
+        title = f"{called}: {count} behind {owner.comm} {owner.pid}, {last}"
         explanation = (
-            f"{owner.comm} {owner.pid} was the last to take it for reading ({lock.owner_note}), "
-            f"and {owner.doing}. If it still has it, it is what everybody waits for; other readers "
-            "may be. "
+            f"{owner.comm} {owner.pid} was the last to take it{' for reading' if reader else ''} "
+            f"({lock.owner_note}), and {owner.doing}. If it still has it, it is what everybody "
+            f"waits for; others {'that read ' if reader else ''}may be. "
         )
         if lock.possible_owners:
             found = ", ".join(map(str, lock.possible_owners))

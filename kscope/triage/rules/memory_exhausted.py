@@ -32,7 +32,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         rule=RULE.name,
         severity=severity_of(facts, waited(stuck)) if stuck else "warning",
-        title=_title(facts, counters, stuck),
+        title=_title(facts, counters),
         explanation=_explanation(facts, stuck),
         evidence=(
             *(_of_zone(zone) for zone in facts.zones),
@@ -47,25 +47,26 @@ def _check(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _title(facts: Facts, counters: dict[str, int], stuck: list[Blocked]) -> str:
-    free = f"{size(counters.get('free'))} of {size(counters.get('total'))} free"
-    waiting = f"{len(stuck)} task{'s wait' if len(stuck) > 1 else ' waits'} for reclaim"
-    if any(task.comm.startswith("kswapd") for task in stuck):
-        waiting += ", kswapd among them," if len(stuck) > 1 else ""
-    waiting += f" for up to {for_how_long(stuck)}"
-    if not all(zone.exhausted for zone in facts.zones):
-        return f"{waiting}; {free}"
-    return f"Memory is exhausted: {free}" + (f"; {waiting}" if stuck else "")
+def _title(facts: Facts, counters: dict[str, int]) -> str:
+    exhausted = all(zone.exhausted for zone in facts.zones)
+    what = "Memory is exhausted" if exhausted else "Reclaim of memory is stuck"
+    return f"{what}: {size(counters.get('free'))} of {size(counters.get('total'))} free"
 
 
 def _explanation(facts: Facts, stuck: list[Blocked]) -> str:
+    text = ""
+    if stuck:
+        text = f"{len(stuck)} task{'s wait' if len(stuck) > 1 else ' waits'} for reclaim"
+        kswapd = len(stuck) > 1 and any(task.comm.startswith("kswapd") for task in stuck)
+        text += ", kswapd among them," if kswapd else ""
+        text += f" for up to {for_how_long(stuck)}. "
     if all(zone.exhausted for zone in facts.zones):
-        text = (
+        text += (
             "No zone has more free than its min watermark and its reserve, so whoever needs a page "
             "has to free one first. "
         )
     else:
-        text = "Several tasks have to free memory before they get some. "
+        text += "They have to free memory before they get some. "
     shrinkers = dict.fromkeys(filter(None, map(shrinker_of, stuck)))
     if shrinkers:
         names = " and ".join(f"{name}()" for name in shrinkers)
