@@ -142,16 +142,18 @@ class _Tree:
             if root.pid is None:
                 lines: list[Line] = [
                     (Span("● ", "warning"), *(_lock(held[0]) if held else ())),
-                    (Span("  " + root.doing, "dim"),),
+                    *_sentences(root.doing),
                 ]
                 for lock in held:
                     lines += self._waiting(lock, "  ", set(), set())
             else:
                 bullet = Span("● ", "warning")
                 lines = [
-                    (bullet, *self._task(root.pid), *self._holding(root.pid)),
+                    (bullet, *self._task(root.pid), *self._holding(root.pid, doubt=False)),
+                    *((Span(f"  {words}", "warning"),) for words in dict.fromkeys(map(_doubt, held))
+                      if words),
                     (Span("  itself ", "dim"), Span(root.doing)),
-                ]
+                ]  # fmt: skip
                 lines += self._below(root.pid, "  ", {root.pid}, set())
             yield lines
 
@@ -165,7 +167,7 @@ class _Tree:
                     (Span("  likely held by ", "dim"), Span(f"{lock.owner_comm} {lock.owner}",
                                                             "name", lock.owner))
                 )  # fmt: skip
-            lines.append((Span(f"  {lock.owner_note}", "dim"),))
+            lines += _sentences(lock.owner_note)
             spinners = [s for s in self._result.spinning if s.lock == lock.address]
             for index, spinner in enumerate(spinners):
                 lines.append(
@@ -226,16 +228,30 @@ class _Tree:
         name = Span(f"{task.comm} {task.pid}", role, pid)
         return (name, *_state(task)) if time else (name,)
 
-    def _holding(self, pid: int, before: str = "   ") -> Line:
+    def _holding(self, pid: int, before: str = "   ", *, doubt: bool = True) -> Line:
         spans: list[Span] = []
         for lock in self._held.get(pid, ()):
             reads = lock.kind == "rwsem" and not lock.owner_certain
             verb = "executes" if lock.kind == "work" else "reads" if reads else "holds"
             spans.append(Span(f"{before if not spans else ', '}{verb} ", "dim"))
             spans += _lock(lock)
-            if reads:
-                spans.append(Span(" last known reader, not certain", "warning"))
+            if doubt and _doubt(lock):
+                spans.append(Span(f" {_doubt(lock)}", "warning"))
         return tuple(spans)
+
+
+def _doubt(lock: Lock) -> str:
+    """Why its owner may not be."""
+    if lock.owner is None or lock.owner_certain:
+        return ""
+    if lock.kind == "rwsem":
+        return "last known reader, not certain"
+    return "its last holder, not certain" if lock.kind == "semaphore" else "not certain"
+
+
+def _sentences(note: str) -> list[Line]:
+    """A note about an owner, each part of it on a line."""
+    return [(Span(f"  {part}", "dim"),) for part in note.split("; ")]
 
 
 def _state(task: Blocked) -> Line:

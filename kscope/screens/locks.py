@@ -12,7 +12,7 @@ from kscope.dialect.views import Equivalent
 from kscope.model.base import Query
 from kscope.model.durations import in_words
 from kscope.model.locks import Lock, Locks, LocksQuery
-from kscope.screens.base import DashboardScreen
+from kscope.screens.base import NARROW, DashboardScreen
 from kscope.screens.links import AddressLink, Link, LockLink, TaskLink
 from kscope.widgets.filter_bar import FilterBar
 from kscope.widgets.line import Line, Span, line, plain
@@ -55,22 +55,15 @@ class LocksScreen(DashboardScreen):
         Binding("tab", "app.focus_next", "tree, table", show=False, id="locks.other-pane"),
     ]  # fmt: skip
 
+    def on_resize(self) -> None:
+        self._list.show_columns(_NARROW_COLUMNS if self.size.width < NARROW else _WIDE)
+
     def compose(self) -> ComposeResult:
         self._locks: Locks | None = None
         self._wanted: LockLink | None = None
         self._tree_lines: list[Line] = []
         self._tree = TextView(id="locks-tree")
-        self._list = VirtualTable[Lock](
-            Column("LOCK", lambda lock: str(lock.address), width=16),
-            Column("KIND", lambda lock: lock.kind, width=12),
-            Column("NAME", lambda lock: lock.name),
-            Column("OWNER", _owner, width=20),
-            Column("CERTAIN", _certain, width=14),
-            Column("WAITERS", lambda lock: str(len(lock.waiters)), width=7, right=True),
-            Column("LONGEST", _longest, width=10, right=True),
-            key=lambda lock: lock.address,
-            id="locks-list",
-        )
+        self._list = VirtualTable[Lock](*_WIDE, key=lambda lock: lock.address, id="locks-list")
         self._bar = FilterBar(self._tree)
         self._tree_pane = Pane("Who waits for whom", self._tree, id="locks-tree-pane")
         self._list_pane = Pane("Contended locks", self._list, id="locks-list-pane")
@@ -230,3 +223,34 @@ def _certain(lock: Lock) -> Line:
 def _longest(lock: Lock) -> Line:
     longest = dialect.longest(lock)
     return line(("-", "dim") if longest is None else in_words(longest))
+
+
+def _owner_or_doubt(lock: Lock) -> Line:
+    owner = _owner(lock)
+    uncertain = lock.owner is not None and not lock.owner_certain
+    return (*owner, Span("?", "warning")) if uncertain else owner
+
+
+def _waiters(lock: Lock) -> str:
+    return str(len(lock.waiters))
+
+
+_LONGEST = Column[Lock]("LONGEST", _longest, width=8, right=True)
+
+_WIDE = (
+    Column[Lock]("LOCK", lambda lock: str(lock.address), width=16),
+    Column[Lock]("KIND", lambda lock: lock.kind, width=12),
+    Column[Lock]("NAME", lambda lock: lock.name),
+    Column[Lock]("OWNER", _owner, width=18),
+    Column[Lock]("CERTAIN", _certain, width=14),
+    Column[Lock]("WAITERS", _waiters, width=7, right=True),
+    _LONGEST,
+)
+_NARROW_COLUMNS = (
+    Column[Lock]("LOCK", lambda lock: str(lock.address), width=16),
+    Column[Lock]("KIND AND NAME", lambda lock: f"{lock.kind} {lock.name}"),
+    Column[Lock]("OWNER", _owner_or_doubt, width=17),
+    Column[Lock]("WAIT", _waiters, width=4, right=True),
+    _LONGEST,
+)
+"""For 80 columns: an owner that is not certain has a question mark."""

@@ -34,9 +34,9 @@ def _finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
         title=f"{device} does not answer: {count}, the oldest {in_words(longest)}",
-        explanation=f"{found}. The driver was given them and has not completed them: a device, a "
-        "path to it or a hypervisor that does not answer. Whoever waits for one of them, for a page "
-        "or a journal commit that needs one, or for a lock that such a task has, is a victim. Look "
+        explanation=f"{found}. The driver was given them and has not completed them: a device, "
+        "a path to it or a hypervisor that does not answer. Whoever waits for one of them, for a "
+        "page or a journal commit that needs one, or for a lock of such a task, is a victim. Look "
         f"for messages of {device}'s driver in the log, at the state of its paths, and at the "
         "storage on the host's or the array's side.",
         evidence=(
