@@ -67,7 +67,11 @@ class SurveyScreen(DashboardScreen):
     SurveyScreen #settings-pane { height: 4fr; }
     SurveyScreen #dump-pane { height: 4fr; }
     SurveyScreen.-narrow #survey-right { display: none; }
-    SurveyScreen.-narrow.-machine #survey-right { display: block; width: 100%; }
+    SurveyScreen.-narrow.-machine #survey-right {
+        display: block; width: 100%;
+        layout: grid; grid-size: 2 3; grid-columns: 5fr 4fr; grid-rows: auto 1fr 1fr;
+    }
+    SurveyScreen.-narrow.-machine #system-pane { row-span: 3; height: 100%; }
     SurveyScreen.-narrow.-machine #survey-left { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -86,7 +90,8 @@ class SurveyScreen(DashboardScreen):
         self._evidence = TextView(wrapped=True, id="survey-evidence")
         self._system = TextView(wrapped=True, id="survey-system")
         self._system.wrap_indent = 9
-        self._load = TextView(id="survey-load")
+        self._load = TextView(wrapped=True, id="survey-load")
+        self._load.wrap_indent = 4
         self._settings = TextView(wrapped=True, id="survey-settings")
         self._dump = TextView(wrapped=True, id="survey-dump")
         self._dump.wrap_indent = 11
@@ -190,6 +195,24 @@ class SurveyScreen(DashboardScreen):
             self._findings_pane.show_subtitle(at)
         elif message.view is self._evidence:
             self.equivalent_changed()
+        elif message.view is not self._load:
+            self._show_position(message.view)
+
+    def on_resize(self) -> None:
+        """What fits is another part now."""
+        super().on_resize()
+        self.call_after_refresh(self._show_positions)
+
+    def _show_positions(self) -> None:
+        for view in (self._system, self._settings, self._dump):
+            self._show_position(view)
+
+    @staticmethod
+    def _show_position(view: LineView) -> None:
+        """Where the cursor is, if there is more than the pane has room for."""
+        rows = view.get_content_height(view.size, view.size, view.size.width)
+        fits = view.state is not None or rows <= view.size.height
+        view.query_ancestor(Pane).show_subtitle("" if fits else view.position)
 
     def _show_machine(self, system: System) -> None:
         self._machine = system
@@ -226,6 +249,7 @@ class SurveyScreen(DashboardScreen):
         else:
             self.add_class("-machine")
             self._system.focus(scroll_visible=False)
+            self.call_after_refresh(self._show_positions)
 
     @on(LineView.Chosen)
     def _open_finding(self, message: LineView.Chosen) -> None:

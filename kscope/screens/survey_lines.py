@@ -15,7 +15,7 @@ from kscope.widgets.facts import bar, facts
 from kscope.widgets.line import Cell, Line, Span, line
 from kscope.widgets.text_view import link
 
-_BAR_CELLS = 12
+_BAR_CELLS = 9
 
 
 def system_lines(system: System) -> list[Line]:
@@ -67,16 +67,15 @@ def system_lines(system: System) -> list[Line]:
     return lines
 
 
+_MOST_CPUS = 8
+"""With more of them, those that were idle are only counted."""
+
+
 def load_lines(system: System) -> list[Line]:
     """What the CPUs ran, and how full memory was."""
     lines: list[Line] = []
     if system.cpu_states:
-        panic_cpu = system.panic_task.cpu if system.panic_task else None
-        spans: list[Cell] = [("CPU", "dim")]
-        for state in system.cpu_states:
-            spans += [" ", link(str(state.cpu), CpuLink(state.cpu), "dim"), " "]
-            spans += [_cpu_word(state, panic_cpu), " "]
-        lines.append(line(*spans))
+        lines.append(_cpus_line(system))
     if (memory := system.memory) is not None and memory.free_bytes is not None:
         used = 1 - memory.free_bytes / memory.total_bytes if memory.total_bytes else 0.0
         role = "critical" if used > 0.95 else "warning" if used > 0.9 else "accent"
@@ -102,6 +101,21 @@ def states_line(states: TaskStates) -> Line:
         ("UN ", "dim"), " ", bar(blocked / awake if awake else 0, _BAR_CELLS, role),
         (f" {blocked:,}", "strong" if blocked else ""), *others,
     )  # fmt: skip
+
+
+def _cpus_line(system: System) -> Line:
+    """What each CPU ran; where they are many, only those that were not idle."""
+    panic_cpu = system.panic_task.cpu if system.panic_task else None
+    shown = system.cpu_states
+    if many := len(shown) > _MOST_CPUS:
+        shown = tuple(state for state in shown if not state.idle or state.cpu == panic_cpu)
+    spans: list[Cell] = [("CPU", "dim")]
+    if many:
+        spans += ["  ", (f"{len(system.cpu_states) - len(shown)} idle", "dim"), " "]
+    for state in shown:
+        spans += [" ", link(str(state.cpu), CpuLink(state.cpu), "dim"), " "]
+        spans += [_cpu_word(state, panic_cpu), " "]
+    return line(*spans)
 
 
 def _cpu_word(state: CpuState, panic_cpu: int | None) -> Span:

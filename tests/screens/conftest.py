@@ -60,6 +60,12 @@ async def settle(pilot: Pilot[Any]) -> None:
         await pilot.pause()
 
 
+def painted(app: KscopeApp) -> str:
+    """The text of the whole screen."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
+
+
 def keys(*pressed: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
     """A ``run_before`` for a picture: press keys, each after everything has settled."""
 

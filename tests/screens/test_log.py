@@ -18,7 +18,7 @@ from kscope.session.process import WorkerProcess
 from kscope.target.target import Target
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
-from tests.screens.conftest import SIZES, keys, settle
+from tests.screens.conftest import SIZES, keys, painted, settle
 
 
 def shown(app: KscopeApp) -> TextView:
@@ -33,12 +33,6 @@ def lines(app: KscopeApp) -> list[str]:
 def chips(app: KscopeApp) -> str:
     """What stands above the log."""
     return painted(app).split("\n")[2]
-
-
-def painted(app: KscopeApp) -> str:
-    """The whole screen."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,11 +1,19 @@
 """Screen 1, the survey, on the bundled dump."""
 
+import os
+import signal
 from typing import Any
 
 import pytest
 
 from kscope.app import KscopeApp
-from tests.screens.conftest import SIZES, keys, settle
+from kscope.model.system import CpuState, System
+from kscope.model.target import OpenQuery
+from kscope.screens.survey_lines import load_lines
+from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
+from kscope.widgets.line import plain
+from tests.screens.conftest import SIZES, keys, painted, settle
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -22,6 +30,49 @@ def test_picture_of_the_keys_that_work_here(
     assert snap_compare(dashboard, run_before=keys("question_mark"), terminal_size=size)
 
 
+def test_picture_of_the_machine(snap_compare: Any, dashboard: KscopeApp) -> None:
+    assert snap_compare(dashboard, run_before=keys("m"), terminal_size=(80, 24))
+
+
+async def test_a_pane_that_hides_some_of_its_lines_says_so(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("m", "down")(pilot)
+        bottom = painted(dashboard).splitlines()
+        assert any("2/29" in line for line in bottom)
+
+
+def test_of_many_cpus_only_those_that_worked_are_named() -> None:
+    states = tuple(
+        CpuState(cpu, True, cpu not in (3, 40), cpu, f"task{cpu}", "none") for cpu in range(64)
+    )
+    system = System(dumpfile="/vmcore", cpu_states=states)
+    assert plain(load_lines(system)[0]) == "CPU  62 idle  3 task3  40 task40 "
+
+
+async def test_f5_asks_again_what_a_lost_worker_did_not_answer(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        worker = dashboard.session.worker_process_id
+        os.kill(worker, signal.SIGSTOP)
+        await pilot.press("2")
+        await pilot.pause()
+        os.kill(worker, signal.SIGKILL)
+        await settle(pilot)
+        assert "F5 asks again" in painted(dashboard)
+        await keys("f5")(pilot)
+        assert "Kernel panic - not syncing" in painted(dashboard)
+
+
+async def test_a_worker_that_dies_of_a_dump_ends_the_dashboard_with_a_sentence() -> None:
+    command = ("-c", "raise SystemExit(3)")
+    app = KscopeApp(Session(WorkerProcess(OpenQuery(path="/vmcore"), command)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+    assert app.return_code == 1
+    assert "ended with status 3" in (app.return_value or "")
+
+
 async def test_the_identity_names_release_panic_cpus_and_where_types_come_from(
     dashboard: KscopeApp,
 ) -> None:
@@ -36,9 +87,6 @@ async def test_the_identity_names_release_panic_cpus_and_where_types_come_from(
 
 
 async def test_a_killed_worker_is_said_on_screen_and_replaced(dashboard: KscopeApp) -> None:
-    import os
-    import signal
-
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         before = dashboard.session.worker_process_id
