@@ -19,12 +19,13 @@ def equivalent(query: DebugInfoQuery) -> Equivalent:  # noqa: ARG001
 def text(query: DebugInfoQuery, result: DebugInfoReport) -> str:  # noqa: ARG001
     """A table of modules, then where a vmlinux was looked for and how to get one."""
     width = max(len(module.name) for module in result.modules)
-    lines = [f"{'MODULE':<{width}}  TYPES  SYMBOLS   LINES  FILE"]
+    lines = [f"{'MODULE':<{width}}  TYPES  SYMBOLS   LINES  FROM"]
     for module in result.modules:
         source_lines = "yes" if module.source_lines else "no"
+        in_dump = "the dump" if "none" not in (module.types, module.symbols) else "nowhere"
         lines.append(
             f"{module.name:<{width}}  {module.types:<5}  {module.symbols:<8}  {source_lines:<5}  "
-            f"{module.path or module.why}".rstrip()
+            + (module.path or (f"{in_dump}. {module.why}" if module.why else in_dump))
         )
     if not result.kernel.vmlinux:
         lines += ["", "A vmlinux with debug info was looked for in"]

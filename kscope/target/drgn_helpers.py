@@ -26,9 +26,9 @@ class _NotYetRun(ModuleType):
 
 def import_all() -> None:
     """Import all of drgn's helpers now, for code that looks into the package's ``__dict__``."""
-    package = sys.modules[_PACKAGE]
-    if isinstance(package, _NotYetRun):
-        package.__class__ = ModuleType
+    package: ModuleType = sys.modules[_PACKAGE]
+    if type(package) is _NotYetRun:
+        package.__class__ = ModuleType  # type: ignore[assignment]
         assert package.__spec__ is not None
         assert package.__spec__.loader is not None
         package.__spec__.loader.exec_module(package)

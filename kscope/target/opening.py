@@ -16,7 +16,6 @@ from kscope.model.target import DebugInfo, Identity, Opened, OpenQuery
 from kscope.model.text import printable
 from kscope.target import btf, vmlinux
 from kscope.target.identify import Core, dump_in, identify
-from kscope.target.module_symbols import use_module_symbols
 from kscope.target.packages import fetch_commands
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
@@ -31,8 +30,8 @@ def open_target(query: OpenQuery) -> Generator[Progress | Part[Opened], None, Ta
 
     :raises QueryError: of kind ``cannot-open``, one sentence and what to do.
     """
-    # Types and symbols are a hundred thousand objects that stay: looking for garbage among them each
-    # time 700 more have been made takes a twentieth of the time that opening does.
+    # Types and symbols are a hundred thousand objects that stay: looking for garbage among them
+    # whenever 700 more have been made takes a twentieth of the time that opening does.
     gc.set_threshold(50_000, 20, 50)
     # What drgn would print about debug info it did not find is on the debug-info screen.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
@@ -141,8 +140,8 @@ def _with_debug_info(
         from kscope.target.fetching import by_debuginfod
 
         path = yield from by_debuginfod(identity)
-    dwarf = path is not None and _load_dwarf(program, path)
-    if query.vmlinux and not dwarf:
+    beside = _load_dwarf(program, path) if path else None
+    if query.vmlinux and beside is None:
         raise QueryError(
             f"{printable(query.vmlinux)} holds no debug info that drgn can use for this dump.",
             "Leave -s away to use the types in the dump itself.",
@@ -150,27 +149,29 @@ def _with_debug_info(
         )
     loaded: btf.BtfDebugInfo | None = None
     missing: tuple[str, ...] = ()
-    if not dwarf:
+    if beside is None:
         try:
             loaded = btf.load(program)
             missing = (*_NO_DWARF, *loaded.missing)
         except btf.BtfError as error:
             missing = (error.sentence,)
     debug_info = DebugInfo(
-        types="dwarf" if dwarf else "btf" if loaded else "none",
-        vmlinux=printable(str(path)) if dwarf else "",
+        types="dwarf" if beside else "btf" if loaded else "none",
+        vmlinux=printable(str(path)) if beside else "",
         searched=tuple(printable(place) for place in search.searched),
         missing=missing,
-        fetch=() if dwarf else fetch_commands(identity),
+        fetch=() if beside else fetch_commands(identity),
     )
-    return Target(program, identity, core.vmcoreinfo, core.prstatus_notes, debug_info, loaded)
+    modules = beside.describe if beside else loaded.modules if loaded else None
+    return Target(program, identity, core.vmcoreinfo, core.prstatus_notes, debug_info, modules)
 
 
-def _load_dwarf(program: drgn.Program, path: Path) -> bool:
-    # Only the kernel's own: modules' debug info is looked for when a module is looked at.
+def _load_dwarf(program: drgn.Program, path: Path) -> btf.ModulesBesideDwarf | None:
+    """Load vmlinux's own; what there is of modules is in the dump."""
     main = program.main_module("kernel", create=True)
     main.try_file(path)
     if main.debug_file_status is not drgn.ModuleFileStatus.HAVE:
-        return False
-    use_module_symbols(program)
-    return True
+        return None
+    beside = btf.ModulesBesideDwarf(program)
+    beside.enable()
+    return beside

@@ -1,5 +1,6 @@
 """An open target: drgn's ``Program`` and what is known about it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from kscope.target.vmcoreinfo import Vmcoreinfo
 if TYPE_CHECKING:
     import drgn
 
-    from kscope.target.btf import BtfDebugInfo
+    from kscope.target.btf import ModuleDebugInfo
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Target:
     vmcoreinfo: Vmcoreinfo
     prstatus_notes: int
     debug_info: DebugInfo
-    btf: "BtfDebugInfo | None" = None
-    """The dump's own types and symbols, when they are in use."""
+    modules: "Callable[[], list[ModuleDebugInfo]] | None" = None
+    """What the dump itself holds of each module's types and symbols, when they are in use."""
 
     def opened(self) -> Opened:
         """What the one who asked to open it is told."""

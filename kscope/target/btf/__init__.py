@@ -11,10 +11,12 @@
 `generate`           makes these two tables from kernels with DWARF
 `symbols`            vmlinux's symbols, from kallsyms
 `kallsyms`           finds the tables of kallsyms where VMCOREINFO does not name them
+`kernel_btf`         where vmlinux's BTF lies in a dump
 `modules`            the modules' split BTF and symbols
 `finders`            answers drgn's lookups by name from all of these
 `unwinding`          stacks by the kernel's own ORC tables
 `loading`            puts it together
+`beside_dwarf`       the modules' alone, where a vmlinux with DWARF has the rest
 ===================  ===========================================================================
 
 What cannot be had this way is what only DWARF records: source files and lines, inlined frames,
@@ -22,8 +24,9 @@ parameters and local variables of frames, macros, and the variables of modules.
 """
 
 import kscope.target.drgn_helpers  # before any of drgn's helpers  # noqa: F401
+from kscope.target.btf.beside_dwarf import ModulesBesideDwarf
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.loading import BtfDebugInfo, load
 from kscope.target.btf.modules import ModuleDebugInfo
 
-__all__ = ("BtfDebugInfo", "BtfError", "ModuleDebugInfo", "load")
+__all__ = ("BtfDebugInfo", "BtfError", "ModuleDebugInfo", "ModulesBesideDwarf", "load")

@@ -9,7 +9,7 @@ opened: see `kscope.target.btf.modules`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from drgn import FindObjectFlags, Object, Program, Type, TypeKind, TypeKindSet
@@ -31,7 +31,7 @@ _KINDS = {
     TypeKind.BOOL: (Kind.INT,),
     TypeKind.FLOAT: (Kind.FLOAT,),
 }
-_IN_MODULES = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.ENUM, TypeKind.TYPEDEF)
+IN_MODULES = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.ENUM, TypeKind.TYPEDEF)
 """Kinds that modules define; drgn asks for the basic ones under many spellings."""
 
 _ANONYMOUS = {
@@ -70,14 +70,23 @@ class TypeFinder:
             found = _find_in(self.vmlinux, kind, name)
             if found is not None:
                 return found
-        wanted = [kind for kind in wanted if kind in _IN_MODULES]
-        if wanted:
-            for section in self._modules.sections(self.vmlinux):
-                for kind in wanted:
-                    found = _find_in(section.types, kind, name)
-                    if found is not None:
-                        return found
+        return self.find_in_modules(wanted, name)
+
+    def find_in_modules(self, kinds: Iterable[TypeKind], name: str) -> Type | None:
+        """The first definition in a module's BTF."""
+        wanted = [kind for kind in kinds if kind in IN_MODULES]
+        for section in self.sections_with(name) if wanted else ():
+            for kind in wanted:
+                found = _find_in(section.types, kind, name)
+                if found is not None:
+                    return found
         return None
+
+    def sections_with(self, name: str) -> Sequence[Section]:
+        """The modules' BTF, if the name occurs in any of it."""
+        if not self._modules.may_define(name, self.vmlinux.btf.strings):
+            return ()
+        return self._modules.sections(self.vmlinux)
 
     def find_complete(self, kind: Kind, name: str) -> Type | None:
         """The one definition of a structure or union that is declared without its members.
@@ -89,7 +98,7 @@ class TypeFinder:
             return self.vmlinux.type(type_id)
         found = [
             (section, type_id)
-            for section in self._modules.sections(self.vmlinux)
+            for section in self.sections_with(name)
             if (type_id := section.types.find(kind, name)) is not None
         ]
         if len(found) != 1:
@@ -106,7 +115,7 @@ class TypeFinder:
                 if btf.info(type_id) & 0xFFFF != len(names) or btf.name(type_id):
                     continue
                 members = btf.payload(type_id, words * len(names))
-                if all(map(btf.has_string, members[0::words], names)):
+                if all(map(btf.strings.has, members[0::words], names)):
                     layouts.setdefault((btf.size_or_type(type_id), bytes(members)), type_id)
         return self.vmlinux.type(min(layouts.values())) if len(layouts) == 1 else None
 
@@ -147,7 +156,6 @@ class ObjectFinder:
                 symbols.unique_address,
             ),
         )
-        self._module_names: list[_Names] | None = None
         self._found: dict[tuple[str, FindObjectFlags], Object | None] = {}
 
     def __call__(
@@ -175,11 +183,7 @@ class ObjectFinder:
         found = self._vmlinux.find(name, flags & ~FindObjectFlags.VARIABLE)
         if found is not None or name in self.globals:
             return found
-        for module in self._in_modules():
-            found = module.find(name, flags)
-            if found is not None:
-                return found
-        return None
+        return find_in_sections(self._prog, self._types.sections_with(name), name, flags)
 
     def _find_in_table(self, name: str, flags: FindObjectFlags) -> Object | None:
         found = self.globals.find(name)
@@ -191,13 +195,16 @@ class ObjectFinder:
             return None
         return Object(self._prog, drgn_type, address=address)
 
-    def _in_modules(self) -> list[_Names]:
-        if self._module_names is None:
-            sections = self._modules.sections(self._types.vmlinux)
-            if self._modules.opening:
-                return []
-            self._module_names = [_Names(self._prog, section) for section in sections]
-        return self._module_names
+
+def find_in_sections(
+    prog: Program, sections: Iterable[Section], name: str, flags: FindObjectFlags
+) -> Object | None:
+    """The first module's constant, function or per-CPU variable of a name."""
+    for section in sections:
+        found = _Names(prog, section).find(name, flags)
+        if found is not None:
+            return found
+    return None
 
 
 class _Names:
@@ -238,7 +245,7 @@ class _Names:
 
     def _constant(self, name: str) -> Object | None:
         types = self._section.types
-        for offset in types.btf.offsets_of(name):
+        for offset in types.btf.strings.offsets_of(name):
             type_id = self._enumerators.get(offset)
             if type_id is not None:
                 drgn_type = types.type(type_id)

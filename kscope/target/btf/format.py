@@ -29,6 +29,7 @@ from kscope.target.btf.errors import DamagedBtfError
 
 _HEADER = "HBBIIIII"
 """magic, version, flags, hdr_len, type_off, type_len, str_off, str_len."""
+HEADER_SIZE = struct.calcsize("<" + _HEADER)
 _MAGIC = 0xEB9F
 _MAX_SIZE = 1 << 28
 """Far above any kernel's BTF (4 to 10 MB); only keeps a damaged size from being believed."""
@@ -140,6 +141,65 @@ class _RecordLengths(dict[int, int]):
         return length
 
 
+class Strings:
+    """The names in a BTF section; the offsets of a split section's continue those of its base."""
+
+    def __init__(self, data: bytes, base: Strings | None = None) -> None:
+        self._data = data
+        self._base = base
+        self._first: int = base.end if base else 0
+        self.end: int = self._first + len(data)
+
+    @property
+    def all(self) -> bytes:
+        """The base's strings and these."""
+        return (self._base.all if self._base else b"") + self._data
+
+    def __getitem__(self, offset: int) -> str:
+        start = self._start(offset)
+        if start < 0:
+            assert self._base is not None
+            return self._base[offset]
+        return self._data[start : self._data.index(0, start)].decode("ascii")
+
+    def _start(self, offset: int) -> int:
+        """Where in these strings one starts; negative if it is one of the base's."""
+        start = offset - self._first
+        if start >= len(self._data):
+            raise DamagedBtfError(_BEYOND_THE_STRINGS)
+        # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
+        # the kernel when it relocates a module's, lets one string be the tail of another.
+        if start > 0 and self._data[start - 1]:
+            raise DamagedBtfError(_IN_THE_MIDDLE)
+        return start
+
+    def has(self, offset: int, text: str) -> bool:
+        """Whether the string at an offset is this one."""
+        start = self._start(offset)
+        if start < 0:
+            assert self._base is not None
+            return self._base.has(offset, text)
+        return self._data.startswith(_terminated(text), start)
+
+    def offsets_of(self, text: str) -> Iterator[int]:
+        """Where a string lies, in the base's strings too: once, or a second time if it is damaged.
+
+        Searching for one string is much faster than listing all of them by what they say.
+        """
+        if self._base:
+            yield from self._base.offsets_of(text)
+        wanted = _terminated(text)
+        if self._data.startswith(wanted):
+            yield self._first
+        position = -1
+        while (position := self._data.find(b"\0" + wanted, position + 1)) >= 0:
+            yield self._first + position + 1
+
+
+def _terminated(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace") + b"\0"
+
+
 class Btf:
     """One BTF section, indexed and checked. Types are addressed by their id."""
 
@@ -151,9 +211,8 @@ class Btf:
         """
         self.base = base
         self.first_id: int = base.end_id if base else 1
-        self._first_string: int = base.string_end if base else 0
-        types, self._strings = _sections(data, little_endian, split=base is not None)
-        self.string_end: int = self._first_string + len(self._strings)
+        types, strings = _sections(data, little_endian, split=base is not None)
+        self.strings: Strings = Strings(strings, base.strings if base else None)
         self.end_id: int = self.first_id
         self._ids_by_kind: dict[Kind, list[int]] = {}
 
@@ -192,60 +251,19 @@ class Btf:
             raise DamagedBtfError("a type that must have a name has none")
         if any(compress(self.names, self.kinds.translate(_SELECT_UNNAMED))):
             raise DamagedBtfError("a type that cannot have a name has one")
-        before = b"\0" + self._all_strings[:-1]
+        before = b"\0" + self.strings.all[:-1]
         try:
             if any(map(before.__getitem__, self.names)):
                 raise DamagedBtfError(_IN_THE_MIDDLE)
         except IndexError:
             raise DamagedBtfError(_BEYOND_THE_STRINGS) from None
 
-    @property
-    def _all_strings(self) -> bytes:
-        return (self.base._all_strings if self.base else b"") + self._strings
-
     def string(self, offset: int) -> str:
         """The string at an offset that the type section tells.
 
         :raises DamagedBtfError: if none starts there.
         """
-        start = self._start_of_string(offset)
-        if start < 0:
-            assert self.base is not None
-            return self.base.string(offset)
-        return self._strings[start : self._strings.index(0, start)].decode("ascii")
-
-    def _start_of_string(self, offset: int) -> int:
-        """Where in this section's own strings one starts; negative if it is one of the base's."""
-        start = offset - self._first_string
-        if start >= len(self._strings):
-            raise DamagedBtfError(_BEYOND_THE_STRINGS)
-        # Every name starts where another ended: neither libbpf, which writes the kernel's BTF, nor
-        # the kernel when it relocates a module's, lets one string be the tail of another.
-        if start > 0 and self._strings[start - 1]:
-            raise DamagedBtfError(_IN_THE_MIDDLE)
-        return start
-
-    def has_string(self, offset: int, text: str) -> bool:
-        """Whether the string at an offset, as for `string()`, is this one."""
-        start = self._start_of_string(offset)
-        if start < 0:
-            assert self.base is not None
-            return self.base.has_string(offset, text)
-        return self._strings.startswith(_terminated(text), start)
-
-    def offsets_of(self, text: str) -> Iterator[int]:
-        """Where a string lies, in the base's strings too: once, or a second time if it is damaged.
-
-        Searching for one string is much faster than listing all of them by what they say.
-        """
-        if self.base:
-            yield from self.base.offsets_of(text)
-        wanted = _terminated(text)
-        if self._strings.startswith(wanted):
-            yield self._first_string
-        position = -1
-        while (position := self._strings.find(b"\0" + wanted, position + 1)) >= 0:
-            yield self._first_string + position + 1
+        return self.strings[offset]
 
     def ids(self, kind: Kind) -> list[int]:
         """Ids of this section's own types of a kind, in their order."""
@@ -285,35 +303,11 @@ class Btf:
         return self.words[start : start + words]
 
 
-def _terminated(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace") + b"\0"
-
-
 def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, bytes]:
     """The type section and the string section of BTF data, by its checked header."""
-    order = "<" if little_endian else ">"
-    size = struct.calcsize(order + _HEADER)
-    if len(data) < size:
-        raise DamagedBtfError(f"it is {len(data)} bytes long, which is shorter than its header")
     if len(data) > _MAX_SIZE:
         raise DamagedBtfError(f"it claims to be {len(data)} bytes long, which no kernel's is")
-    magic, version, _flags, header, type_start, type_size, string_start, string_size = (
-        struct.unpack_from(order + _HEADER, data)
-    )
-    if magic != _MAGIC:
-        raise DamagedBtfError(f"it does not start with its magic number but with {magic:#06x}")
-    if version != 1:
-        raise DamagedBtfError(f"it has version {version}; only version 1 is known")
-    if header < size:
-        raise DamagedBtfError(f"its header is {header} bytes long")
-    if type_start % 4 or type_size % 4 or header % 4:
-        raise DamagedBtfError("its type section is not aligned")
-    type_start += header
-    string_start += header
-    if type_start + type_size > len(data) or string_start + string_size > len(data):
-        raise DamagedBtfError("a section lies beyond its end")
-    if type_start < string_start + string_size and string_start < type_start + type_size:
-        raise DamagedBtfError("its sections overlap")
+    (type_start, type_size), (string_start, string_size) = _header(data, len(data), little_endian)
     strings = data[string_start : string_start + string_size]
     if not strings and not split:
         raise DamagedBtfError("it has no strings")
@@ -326,3 +320,35 @@ def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, 
     if b"\0\0" in strings:
         raise DamagedBtfError("its strings are empty where names should be")
     return data[type_start : type_start + type_size], strings
+
+
+def string_section(header: bytes, size: int, little_endian: bool) -> tuple[int, int]:
+    """Offset and size of the string section of BTF that is so large, by its header.
+
+    :raises DamagedBtfError: if the header is damaged.
+    """
+    return _header(header, size, little_endian)[1]
+
+
+def _header(data: bytes, size: int, little_endian: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Offset and size of the type section and of the string section."""
+    if len(data) < HEADER_SIZE:
+        raise DamagedBtfError(f"it is {len(data)} bytes long, which is shorter than its header")
+    magic, version, _flags, header, type_start, type_size, string_start, string_size = (
+        struct.unpack_from(("<" if little_endian else ">") + _HEADER, data)
+    )
+    if magic != _MAGIC:
+        raise DamagedBtfError(f"it does not start with its magic number but with {magic:#06x}")
+    if version != 1:
+        raise DamagedBtfError(f"it has version {version}; only version 1 is known")
+    if header < HEADER_SIZE:
+        raise DamagedBtfError(f"its header is {header} bytes long")
+    if type_start % 4 or type_size % 4 or header % 4:
+        raise DamagedBtfError("its type section is not aligned")
+    type_start += header
+    string_start += header
+    if type_start + type_size > size or string_start + string_size > size:
+        raise DamagedBtfError("a section lies beyond its end")
+    if type_start < string_start + string_size and string_start < type_start + type_size:
+        raise DamagedBtfError("its sections overlap")
+    return (type_start, type_size), (string_start, string_size)

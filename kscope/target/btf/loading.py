@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from drgn import PlatformFlags, Program
+from drgn import Program
 
-from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
 from kscope.target.btf.finders import ObjectFinder, TypeFinder
-from kscope.target.btf.format import Btf
+from kscope.target.btf.kernel_btf import KernelBtf
 from kscope.target.btf.modules import KernelModules, ModuleDebugInfo
 from kscope.target.btf.symbols import KernelSymbols
 from kscope.target.btf.types import TypeBuilder
@@ -16,8 +15,6 @@ from kscope.target.btf.unwinding import enable_unwinding
 
 FINDER = "kscope-btf"
 """Name under which all finders are registered with drgn."""
-
-_MAX_BTF_SIZE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,16 @@ def load(prog: Program) -> BtfDebugInfo:
     :param prog: A program with a Linux kernel vmcore set and no debugging information loaded.
     :raises BtfError: if the dump does not hold what is needed; the program is then unchanged.
     """
-    platform = prog.platform
-    if platform is None or PlatformFlags.IS_64_BIT not in platform.flags:
-        raise BtfError("Types can be read out of a dump only if its machine is known and 64-bit.")
     symbols = KernelSymbols(prog)
-    btf = _vmlinux_btf(prog, symbols, PlatformFlags.IS_LITTLE_ENDIAN in platform.flags)
+    btf = KernelBtf(prog, symbols.unique_address).read()
     release = prog["UTS_RELEASE"].string_().decode("ascii", "backslashreplace")
 
-    modules = KernelModules(prog, symbols)
+    modules = KernelModules(prog, symbols.unique_address)
     types = TypeFinder(prog, btf, modules)
     objects = ObjectFinder(prog, types, modules, symbols, release)
     symbols.size_of = objects.globals.size
     prog.register_symbol_finder(FINDER, modules.find_symbols, enable_index=0)
+    prog.register_symbol_finder(FINDER + "-kernel", symbols.find, enable_index=0)
     prog.register_type_finder(FINDER, types, enable_index=-1)
     prog.register_object_finder(FINDER, objects, enable_index=-1)
 
@@ -78,23 +73,3 @@ def load(prog: Program) -> BtfDebugInfo:
         _modules=modules,
         _vmlinux=types.vmlinux,
     )
-
-
-def _vmlinux_btf(prog: Program, symbols: KernelSymbols, little_endian: bool) -> Btf:
-    start, end = symbols.unique_address("__start_BTF"), symbols.unique_address("__stop_BTF")
-    if start is None or end is None:
-        raise BtfError(
-            "This kernel was built without BTF (CONFIG_DEBUG_INFO_BTF): the dump holds no types.",
-            GIVE_VMLINUX,
-        )
-    if not 0 < end - start <= _MAX_BTF_SIZE:
-        raise BtfError(f"The dump's BTF has the impossible size {end - start}.")
-    try:
-        data = prog.read(start, end - start)
-    # drgn raises a bare Exception for much that goes wrong while a compressed dump is read.
-    except Exception as error:
-        raise BtfError(
-            f"The dump does not hold all pages of the kernel's BTF: {error}.",
-            GIVE_VMLINUX,
-        ) from None
-    return Btf(data, little_endian=little_endian)

@@ -12,13 +12,21 @@ from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
-from drgn import FaultError, Object, Program, Symbol, SymbolBinding, SymbolIndex, SymbolKind
+from drgn import (
+    FaultError,
+    Object,
+    PlatformFlags,
+    Program,
+    Symbol,
+    SymbolBinding,
+    SymbolIndex,
+    SymbolKind,
+)
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.module import for_each_module, module_address_regions, module_percpu_region
 
 from kscope.target.btf.errors import BtfError
-from kscope.target.btf.format import Btf
-from kscope.target.btf.symbols import KernelSymbols
+from kscope.target.btf.format import Btf, Strings
 from kscope.target.btf.types import TypeBuilder
 
 _ELF_SYMBOL = struct.Struct("<IBBHQQ")
@@ -94,10 +102,16 @@ class KernelModules:
     while `opening` is set there are none, and "not found" means nothing yet.
     """
 
-    def __init__(self, prog: Program, kernel: KernelSymbols) -> None:
+    def __init__(self, prog: Program, find_address: Callable[[str], int | None]) -> None:
+        """
+        :param find_address: Address of vmlinux's symbol of a name, if there is exactly one.
+        """
         self._prog = prog
-        self._kernel = kernel
+        self._find_address = find_address
+        platform = prog.platform
+        self._little_endian = not platform or PlatformFlags.IS_LITTLE_ENDIAN in platform.flags
         self._loaded: list[KernelModule] | None = None
+        self._data: dict[str, bytes] | None = None
         self._sections: list[Section] | None = None
         self.opening = False
         self.btf_errors: dict[str, str] = {}
@@ -124,11 +138,26 @@ class KernelModules:
                 self.opening = False
         return self._sections or []
 
-    def describe(self, vmlinux: TypeBuilder) -> list[ModuleDebugInfo]:
-        """What each module carries and what it lacks."""
+    def may_define(self, name: str, vmlinux: Strings) -> bool:
+        """Whether a name occurs in the modules' BTF, which is known long before that is opened.
+
+        :param vmlinux: The strings of vmlinux's BTF: a module's does not repeat what is in them.
+        """
+        if self.opening:
+            return False
+        order = "<" if self._little_endian else ">"
+        wanted = [struct.pack(f"{order}I", offset) for offset in vmlinux.offsets_of(name)]
+        wanted.append(name.encode("ascii", "replace") + b"\0")
+        return any(each in data for data in self._btf().values() for each in wanted)
+
+    def describe(self, vmlinux: TypeBuilder | None) -> list[ModuleDebugInfo]:
+        """What each module carries and what it lacks.
+
+        :param vmlinux: None if vmlinux's own BTF, which a module's leans on, cannot be had.
+        """
         types = {
             section.name: section.types.btf.end_id - section.types.btf.first_id
-            for section in self.sections(vmlinux)
+            for section in (self.sections(vmlinux) if vmlinux else ())
         }
         described = []
         for module in self.loaded():
@@ -147,10 +176,8 @@ class KernelModules:
     def find_symbols(
         self, prog: Program, name: str | None, address: int | None, one: bool
     ) -> Sequence[Symbol]:
-        """drgn's symbol finder: vmlinux's symbols, then the modules'."""
-        found = list(self._kernel.find(prog, name, address, one))
-        if one and found:
-            return found
+        """The modules' answer as a symbol finder of drgn."""
+        found: list[Symbol] = []
         for module in self.loaded():
             if address is None or address in module:
                 found.extend(module.symbols(prog, name, address, one))
@@ -170,18 +197,13 @@ class KernelModules:
         return found
 
     def _open_btf(self, vmlinux: TypeBuilder, modules: list[KernelModule]) -> list[Section]:
-        data = self._btf_data()
         sections = []
         for module in modules:
-            where = data.get(module.object.value_())
-            if where is None:
-                self.btf_errors[module.name] = "the kernel keeps no BTF of it"
+            data = self._btf().get(module.name)
+            if data is None:
                 continue
             try:
-                btf = Btf(self._prog.read(*where), base=vmlinux.btf)
-            except FaultError:
-                self.btf_errors[module.name] = "the dump does not hold the pages of its BTF"
-                continue
+                btf = Btf(data, little_endian=self._little_endian, base=vmlinux.btf)
             except BtfError as error:
                 self.btf_errors[module.name] = error.sentence
                 continue
@@ -189,10 +211,29 @@ class KernelModules:
             sections.append(Section(module.name, vmlinux.split(btf), per_cpu_start, module.address))
         return sections
 
-    def _btf_data(self) -> dict[int, tuple[int, int]]:
+    def _btf(self) -> dict[str, bytes]:
+        """The BTF of each module that has some, by the module's name."""
+        if self._data is None:
+            modules = self.loaded()
+            opening, self.opening = self.opening, True
+            try:
+                where = self._btf_addresses()
+            finally:
+                self.opening = opening
+            self._data = {}
+            for module in modules:
+                try:
+                    self._data[module.name] = self._prog.read(*where[module.object.value_()])
+                except KeyError:
+                    self.btf_errors[module.name] = "the kernel keeps no BTF of it"
+                except FaultError:
+                    self.btf_errors[module.name] = "the dump does not hold the pages of its BTF"
+        return self._data
+
+    def _btf_addresses(self) -> dict[int, tuple[int, int]]:
         """Address and size of each module's BTF, by the address of its ``struct module``."""
         found: dict[int, tuple[int, int]] = {}
-        address = self._kernel.unique_address("btf_modules")
+        address = self._find_address("btf_modules")
         if address is None:
             return found
         try:

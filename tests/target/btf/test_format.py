@@ -44,7 +44,7 @@ def test_a_section_of_the_wrong_byte_order_is_refused() -> None:
 
 def test_split_btf_continues_ids_and_strings() -> None:
     base = Btf(small_kernel().bytes())
-    module = Blob(first_id=base.end_id, first_string=base.string_end)
+    module = Blob(first_id=base.end_id, first_string=base.strings.end)
     own = module.compound("driver", 16, [("list", base.ids(Kind.STRUCT)[1], 0)])
 
     btf = Btf(module.bytes(), base=base)
@@ -56,7 +56,7 @@ def test_split_btf_continues_ids_and_strings() -> None:
 
 def test_split_btf_may_use_the_strings_of_its_base() -> None:
     base = Btf(small_kernel().bytes())
-    module = Blob(first_id=base.end_id, first_string=base.string_end)
+    module = Blob(first_id=base.end_id, first_string=base.strings.end)
     offset = small_kernel().string("task")
     module.words(offset, Kind.FWD << 24, 0)
 
@@ -149,13 +149,13 @@ def test_a_page_of_zeros_among_the_names_is_refused() -> None:
 
 def test_a_string_is_found_wherever_it_lies() -> None:
     base = Btf(small_kernel().bytes())
-    module = Blob(first_id=base.end_id, first_string=base.string_end)
+    module = Blob(first_id=base.end_id, first_string=base.strings.end)
     module.compound("driver", 16, [("list", base.ids(Kind.STRUCT)[1], 0)])
     btf = Btf(module.bytes(), base=base)
 
     for text in ("task", "list_head", "driver", "list"):
-        offsets = list(btf.offsets_of(text))
+        offsets = list(btf.strings.offsets_of(text))
         assert offsets
         assert all(btf.string(offset) == text for offset in offsets)
-        assert all(btf.has_string(offset, text) for offset in offsets)
-    assert list(btf.offsets_of("ask")) == []
+        assert all(btf.strings.has(offset, text) for offset in offsets)
+    assert list(btf.strings.offsets_of("ask")) == []

@@ -210,7 +210,7 @@ def test_a_module_builds_on_the_types_of_vmlinux() -> None:
     base = TypeBuilder(prog, Btf(small_kernel().bytes()))
     head = base.find(Kind.STRUCT, "list_head")
     assert head is not None
-    module = Blob(first_id=base.btf.end_id, first_string=base.btf.string_end)
+    module = Blob(first_id=base.btf.end_id, first_string=base.btf.strings.end)
     driver = module.compound("driver", 24, [("list", head, 0), ("self", base.btf.end_id + 1, 128)])
     module.pointer(driver)
 
