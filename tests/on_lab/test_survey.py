@@ -25,7 +25,7 @@ FAILED = (
 SOUND = ("sysrq", "offline-cpu", "unknown-nmi", "cpus64", "many")
 """Guests with nothing wrong in them, however they were dumped."""
 
-STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low")
+STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low", "stuck-cpus")
 """Guests that did not panic and have something wrong."""
 
 

@@ -15,6 +15,7 @@ from kscope.triage.cpu_facts import (
     unscheduled_ns,
     what_it_does,
 )
+from kscope.triage.cpu_victims import victims_of
 from kscope.triage.evidence import of_cpu, of_lock
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
@@ -44,7 +45,7 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
     title = f"{what}: {runs(cpu)}{where} for {in_words(for_ns)}"
     explanation = f"CPU {cpu.cpu} has let nothing else run for {in_words(for_ns)}. "
     tasks = [cpu.current.pid] if cpu.current else []
-    evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu)]
+    evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu), *victims_of(facts, cpu)]
     if lock is not None:
         title += f", for {lock.kind} {lock.name or lock.address}"
         evidence.append(of_lock(lock))
@@ -89,18 +90,6 @@ def _evidence(cpu: Cpu) -> Iterator[Evidence]:
             crash=f"p watchdog_touch_ts:{cpu.cpu}",
             drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
             f'print(per_cpu(prog["watchdog_touch_ts"], {cpu.cpu}))',
-        )
-    waiting = [task for task in cpu.fair if (task.waiting_ns or 0) >= _LONG_NS]
-    if waiting:
-        names = ", ".join(
-            f"{task.comm} {task.pid} for {in_words(task.waiting_ns)}" for task in waiting[:4]
-        )
-        yield Evidence(
-            label=f"runqueue of CPU {cpu.cpu}",
-            text=f"ready to run and not run: {names}",
-            crash=f"runq -c {cpu.cpu} -m",
-            drgn="from drgn.helpers.linux.sched import cpu_rq, rq_for_each_fair_task\n\n"
-            f"for task in rq_for_each_fair_task(cpu_rq(prog, {cpu.cpu})):\n    print(task.comm)",
         )
 
 

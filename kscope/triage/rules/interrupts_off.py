@@ -6,6 +6,7 @@ from kscope.model.cpus import Cpu
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.cpu_facts import SECOND, inside, no_interrupts_ns, runs, what_it_does
+from kscope.triage.cpu_victims import victims_of
 from kscope.triage.evidence import of_cpu, of_lock
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
@@ -26,7 +27,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
 def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
     threshold = facts.all_cpus.watchdog_threshold_seconds or _DEFAULT_THRESHOLD
     functions = inside(cpu)
-    evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu)]
+    evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu), *victims_of(facts, cpu)]
     locks = []
     waiting = []
     for lock in facts.locks.locks:

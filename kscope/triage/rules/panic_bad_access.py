@@ -8,6 +8,7 @@ from kscope.kernel.death.instruction import Instruction, decode
 from kscope.kernel.death.register_types import Pointed, pointed_to
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.model.survey import Evidence, Finding, PanicKind
+from kscope.model.text import printable
 from kscope.triage.facts import Facts
 from kscope.triage.panic_kind import NULL_PAGE
 from kscope.triage.panics import modules_evidence, panic_finding, where
@@ -59,6 +60,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         + (f" ({meaning})" if meaning else "")
         + ". "
         + _what_it_was(pointed, instruction)
+        + ("" if pointed is not None else _why_unnamed(facts, stopped))
         + "Look at who left that pointer as it is: its callers' arguments first, then, if the "
         "object came from a list or a freed cache, who freed it.",
         evidence=evidence,
@@ -132,6 +134,21 @@ def _what_it_was(pointed: Pointed | None, instruction: Instruction | None) -> st
         return ""
     member = f"its member {pointed.member}" if pointed.member else "a member"
     return f"It went for {member} of a {pointed.type_name} ({pointed.how}). "
+
+
+def _why_unnamed(facts: Facts, stopped: Stopped) -> str:
+    """What keeps the structure from being named, if the compiler does."""
+    try:
+        name = printable(facts.program.symbol(stopped.pc or 0).name)
+    except READ_ERRORS:
+        return ""
+    if "." not in name:
+        return ""
+    owner = stopped.module or "the kernel"
+    return (
+        f"Which structure that is only DWARF of {owner} tells: the compiler made {name} a copy "
+        "with other arguments than the source has. "
+    )
 
 
 def _meaning(facts: Facts, address: int, instruction: Instruction | None, stopped: Stopped) -> str:

@@ -40,8 +40,15 @@ def _check(facts: Facts) -> Iterator[Finding]:
 def _finding(facts: Facts, cpu: Cpu, waiting: Sequence[Queued]) -> Finding:
     longest = max(task.waiting_ns or 0 for task in waiting)
     count = f"{len(waiting)} task{'s' if len(waiting) > 1 else ''}"
-    throttled = _throttled(facts, cpu)
-    if cpu.idle:
+    throttled = _throttled(facts, cpu) and any(task in cpu.rt for task in waiting)
+    if throttled:
+        title = f"{count} on CPU {cpu.cpu} throttled, ready to run for up to {in_words(longest)}"
+        explanation = (
+            "The real-time tasks of this CPU have used up their share of each period "
+            "(sched_rt_runtime_us of sched_rt_period_us), and wait for the next one. Whoever waits "
+            "for one of them waits as long. "
+        )
+    elif cpu.idle:
         title = f"CPU {cpu.cpu} idles while {count} could run, for up to {in_words(longest)}"
         explanation = (
             "Tasks are on its runqueue and it runs its idle task: the interrupt that should have "
@@ -57,8 +64,6 @@ def _finding(facts: Facts, cpu: Cpu, waiting: Sequence[Queued]) -> Finding:
     else:
         title = f"{count} on CPU {cpu.cpu} ready to run for up to {in_words(longest)}"
         explanation = "The CPU is overloaded, or its scheduler passes these tasks over. "
-    if throttled:
-        explanation += "Its real-time tasks are throttled (sched_rt_runtime_us). "
     evidence = [of_cpu(cpu.cpu, f"runs {runs(cpu)}, nr_running {cpu.nr_running}")]
     evidence += [
         Evidence(

@@ -13,6 +13,7 @@ from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.cpu_facts import SECOND, no_interrupts_ns
+from kscope.triage.cpu_victims import of_pool
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
@@ -125,16 +126,7 @@ def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
         + (f"Its workers: {busy}. " if busy else "No worker of it executes anything. ")
         + "A worker that spins without sleeping keeps the others from starting; so does a manager "
         "that cannot create new ones for lack of memory.",
-        evidence=(
-            Evidence(
-                label=f"pool {pool.id}",
-                text=f"{len(pool.pending)} pending, {pool.workers} workers of which "
-                f"{pool.idle_workers} idle, no progress for {in_words(pool.stalled_ns)}",
-                crash=f"struct worker_pool {pool.pool:x}",
-                drgn="from drgn import Object\n\n"
-                f'print(Object(prog, "struct worker_pool", address={pool.pool:#x}))',
-            ),
-        ),
+        evidence=(of_pool(pool),),
         tasks=tuple(worker.pid for worker in pool.busy),
         cpus=(cpu.cpu,),
         addresses=(pool.pool,),
