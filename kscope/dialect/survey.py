@@ -1,5 +1,6 @@
 """The survey as text and as Markdown, and many surveys side by side."""
 
+import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,10 +130,11 @@ def markdown(result: Survey) -> str:
         ("Build ID", target.build_id),
         ("CPUs", target.cpus),
         ("Panic", panic_words(result.panic)),
-        ("Signature", result.signature),
     ):
         if value:
             lines.append(f"- {name}: {_escaped(str(value))}")
+    if result.signature:
+        lines.append(f"- Signature: {_code(result.signature)}")
     for finding in result.findings:
         lines += ["", f"## {finding.severity.capitalize()}: {_escaped(finding.title)}", ""]
         lines += [_escaped(finding.explanation.strip()), ""]
@@ -153,10 +155,13 @@ def _code(command: str) -> str:
     return f"`` {command} ``" if "`" in command else f"`{command}`"
 
 
+_MARKED = re.compile(r"[\\`*\[\]]|<(?=[A-Za-z/!?])|_(?!\w)|^[#>+-]")
+"""What Markdown could make something of. An underscore can only end an emphasis where no word goes
+on after it, and none begins that does not end: the names of C need no escapes."""
+
+
 def _escaped(words: str) -> str:
-    for character in "\\`*_[]<>#|":
-        words = words.replace(character, "\\" + character)
-    return words
+    return _MARKED.sub(lambda match: "\\" + match[0], words)
 
 
 # Many.
@@ -169,12 +174,16 @@ def culprit(survey: Survey) -> str:
     """Who is to blame, in a few words."""
     for finding in survey.findings:
         if finding.severity != "info" and finding.tasks:
+            if finding.blameless:
+                return "-"
             pid = finding.tasks[0]
             if pid == survey.panic.pid:
                 break
             # Evidence about a task is labelled with its name and PID.
-            labels = (evidence.label for evidence in finding.evidence)
-            return next((label for label in labels if label.endswith(f" {pid}")), str(pid))
+            labels = [evidence.label for evidence in finding.evidence]
+            named = next((label for label in labels if label.endswith(f" {pid}")), "")
+            in_title = re.search(rf"(\S+ {pid})\b", finding.title)
+            return named or (in_title[1] if in_title else str(pid))
     if survey.panic.pid is not None:
         return f"{survey.panic.comm} {survey.panic.pid}"
     return "-"

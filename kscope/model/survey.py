@@ -73,6 +73,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     tasks: tuple[int, ...] = ()
     """PIDs, whoever is to blame first."""
+    blameless: bool = False
+    """None of them is to blame: they are those who wait."""
     cpus: tuple[int, ...] = ()
     locks: tuple[Address, ...] = ()
     addresses: tuple[Address, ...] = ()

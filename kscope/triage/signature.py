@@ -38,6 +38,8 @@ def signature(facts: Facts, kind: PanicKind, findings: Sequence[Finding]) -> str
     first = next((finding for finding in findings if finding.severity != "info"), None)
     if first is None:
         return kind
+    if first.blameless:
+        return " | ".join([kind, first.rule])
     return " | ".join([kind, first.rule, *_of_culprit(facts, first)])
 
 

@@ -1,5 +1,7 @@
 """The survey as text and Markdown, and many side by side; no dump needed."""
 
+import msgspec
+
 from kscope.dialect.survey import culprit, groups, markdown, table, text, unable
 from kscope.model.survey import (
     Evidence,
@@ -51,8 +53,21 @@ def test_rules_that_could_not_run_for_one_reason_are_told_once() -> None:
 
 def test_markdown_escapes_what_would_be_markup() -> None:
     shown = markdown(survey("vmcore", "s", title="<script> *a* [b](c)"))
-    assert "\\<script\\> \\*a\\* \\[b\\]" in shown
-    assert "<script>" not in shown
+    assert "\\<script> \\*a\\* \\[b\\]" in shown
+    assert " <script>" not in shown
+
+
+def test_markdown_leaves_the_names_of_c_as_they_are() -> None:
+    shown = markdown(survey("vmcore", "s", title="in __flush_work() of storlab_wq <- _x_"))
+    assert "in __flush_work() of storlab_wq <- _x\\_" in shown
+
+
+def test_who_only_waits_is_no_culprit() -> None:
+    finding = Finding(
+        rule="block-requests", severity="warning", title="vdb does not answer", explanation="",
+        evidence=(), tasks=(7,), blameless=True,
+    )  # fmt: skip
+    assert culprit(msgspec.structs.replace(survey("vmcore", "s"), findings=(finding,))) == "-"
 
 
 def test_dumps_that_died_alike_are_put_together() -> None:

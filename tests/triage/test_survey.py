@@ -33,9 +33,13 @@ def survey(demo_target: Target) -> Survey:
     return answer(demo_target, SurveyQuery())
 
 
-def test_the_verdict_is_the_first_findings_title(survey: Survey) -> None:
-    assert survey.verdict == survey.findings[0].title
-    assert survey.verdict.startswith("Deadlock: ")
+def test_the_verdict_is_the_first_findings_title_and_for_how_long_it_has_been_so(
+    survey: Survey,
+) -> None:
+    title, _, since = survey.verdict.partition(", for up to ")
+    assert title == survey.findings[0].title
+    assert title.startswith("Deadlock: ")
+    assert since == "33 s"
 
 
 def test_the_panic_is_classified_with_its_task(survey: Survey) -> None:

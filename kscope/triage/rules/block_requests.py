@@ -56,6 +56,7 @@ def _finding(
         ),
         tasks=tuple(task.pid for task in waiting),
         addresses=tuple(Address(request.address) for request in old[:_MOST_SHOWN]),
+        blameless=True,
         disproof="the requests' state is MQ_RQ_IDLE, or their tags were given to others: then the "
         "device did answer",
         rank=4,

@@ -21,8 +21,8 @@ _ADVICE: dict[Category, str] = {
     "in the log, at the server if the filesystem is a network's.",
     "memory": "Look at how much memory is free and who has it; reclaim that makes no progress "
     "looks like a hang.",
-    "completion": "Nobody is recorded who will wake them: find in the source who completes or "
-    "wakes what they wait for, and look at what that one does.",
+    "completion": "Who is to end that is not recorded: find in the source who completes or wakes "
+    "it, and look at what that one does.",
     "work": "Look at the worker that executes the item, and at its pool.",
     "task": "Look at the one that they wait for.",
     "unknown": "What they wait for could not be told: read the function that went to sleep.",

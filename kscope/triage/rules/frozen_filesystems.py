@@ -65,6 +65,7 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
         ),
         tasks=tuple(task.pid for task in waiting),
         addresses=(Address(filesystem.address),),
+        blameless=True,
         disproof="s_writers.frozen is 0",
         rank=3,
     )

@@ -41,6 +41,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
             *(of_process(task) for task in largest_processes(facts)),
         ),
         tasks=tuple(task.pid for task in stuck),
+        blameless=True,
         disproof="a zone that an ordinary allocation may use has more than its minimum and its "
         "reserve free, and none of these tasks is in reclaim",
         rank=5,

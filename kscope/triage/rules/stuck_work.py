@@ -70,7 +70,7 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
         title=f"Work item {function}() stuck in {task.comm} {task.pid}",
         explanation=f"For up to {in_words(task.since_last_arrival_ns)}: {task.comm} {task.pid} "
         f"executes {function}() of workqueue {queue} and {task.doing}. "
-        + (f"{waiting} more items of that workqueue wait for it. " if waiting else "")
+        + (f"{_more(waiting)} of that workqueue behind it. " if waiting else "")
         + (f"{names} {'waits' if len(behind) == 1 else 'wait'} for it to end. " if behind else "")
         + "Whoever flushes that workqueue or cancels that item hangs as well.",
         evidence=(
@@ -89,6 +89,10 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
         disproof="the worker's current_work is another item now",
         rank=25,
     )
+
+
+def _more(waiting: int) -> str:
+    return "1 more item waits" if waiting == 1 else f"{waiting} more items wait"
 
 
 def _function(facts: Facts, address: int) -> str:
