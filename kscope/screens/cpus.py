@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -47,12 +48,25 @@ _MANY = 17
 """With that many CPUs the grid gets more room, and filters are offered above it."""
 
 
+class CpusAsLeft(msgspec.Struct, frozen=True):
+    """What is kept of this screen from one run to the next."""
+
+    cpu: int | None = None
+    """The one under the cursor."""
+    pane: str = "backtrace"
+    state: str = ""
+    """The filter by state."""
+    match: str = ""
+    sort: str = "number"
+
+
 class CpusScreen(DashboardScreen):
     """The grid and its panes."""
 
     DIGIT: ClassVar[str] = "4"
     NAME: ClassVar[str] = "CPUs"
     OPENS: ClassVar[tuple[type[Any], ...]] = (CpuLink,)
+    REMEMBERS: ClassVar[CpusAsLeft] = CpusAsLeft()
     HELP_HEADING: ClassVar[str] = "On the CPUs screen"
     DEFAULT_CSS = """
     CpusScreen > Horizontal { height: 1fr; }
@@ -346,6 +360,30 @@ class CpusScreen(DashboardScreen):
             self._show_and_hide()
             if cpu is not None:
                 self.follow(CpuLink(cpu))
+
+    def remembered(self) -> CpusAsLeft:
+        """Filters, order, CPU and pane."""
+        selected = self._grid.selected
+        return CpusAsLeft(
+            cpu=None if selected is None else selected.cpu,
+            pane=self._pane,
+            state=self._filter,
+            match=self._bar.filter.source,
+            sort=self._sort,
+        )
+
+    def restore(self, remembered: CpusAsLeft) -> None:
+        """Filter and sort as the last time, and go to the CPU."""
+        if remembered.state in _FILTERS:
+            self._filter = remembered.state
+        if remembered.sort in _SORTS:
+            self._sort = remembered.sort
+        if remembered.pane in self._panes:
+            self._pane = remembered.pane
+        self._bar.apply(remembered.match)
+        self._wanted = remembered.cpu
+        self._show_and_hide()
+        self._arrange()
 
     def go_back_within(self) -> bool:
         """From a pane back to the grid."""

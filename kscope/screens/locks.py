@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from kscope.dialect import locks as dialect
 from kscope.dialect.views import Equivalent
-from kscope.model.base import Query
+from kscope.model.base import Address, Query
 from kscope.model.durations import in_words
 from kscope.model.locks import Lock, Locks, LocksQuery
 from kscope.screens.base import NARROW, DashboardScreen
@@ -34,12 +35,23 @@ _ROLES = {
 }
 
 
+class LocksAsLeft(msgspec.Struct, frozen=True):
+    """What is kept of this screen from one run to the next."""
+
+    match: str = ""
+    line: int = 0
+    """Of the tree, under the cursor."""
+    lock: Address | None = None
+    """The one under the cursor of the table."""
+
+
 class LocksScreen(DashboardScreen):
     """The wait graph and the locks in it."""
 
     DIGIT: ClassVar[str] = "6"
     NAME: ClassVar[str] = "Locks"
     OPENS: ClassVar[tuple[type[Any], ...]] = (LockLink,)
+    REMEMBERS: ClassVar[LocksAsLeft] = LocksAsLeft()
     HELP_HEADING: ClassVar[str] = "On the locks screen"
     DEFAULT_CSS = """
     LocksScreen #locks-tree-pane { height: 3fr; }
@@ -61,6 +73,7 @@ class LocksScreen(DashboardScreen):
     def compose(self) -> ComposeResult:
         self._locks: Locks | None = None
         self._wanted: LockLink | None = None
+        self._left = LocksAsLeft()
         self._tree_lines: list[Line] = []
         self._tree = TextView(id="locks-tree")
         self._list = VirtualTable[Lock](*_WIDE, key=lambda lock: lock.address, id="locks-list")
@@ -111,6 +124,9 @@ class LocksScreen(DashboardScreen):
         self._tree_lines = [_shown(spans, tasks) for spans in dialect.tree(locks)]
         self._tree_pane.show_subtitle(dialect.summary(locks))
         self._arrange(self._bar.filter)
+        self._tree.move_to(self._left.line)
+        if self._left.lock is not None:
+            self._list.move_to_key(self._left.lock)
         if self._wanted is not None:
             self.follow(self._wanted)
 
@@ -193,6 +209,21 @@ class LocksScreen(DashboardScreen):
     def go_to(self, place: object) -> None:
         """Back to that lock."""
         self._list.move_to_key(place)
+
+    def remembered(self) -> LocksAsLeft | None:
+        """The filter, and what is under the cursors."""
+        if self._locks is None:
+            return None
+        lock = self._list.cursor_row
+        address = None if lock is None else lock.address
+        return LocksAsLeft(self._bar.filter.source, self._tree.cursor, address)
+
+    def restore(self, remembered: LocksAsLeft) -> None:
+        """Filter as the last time, and go to the same lines."""
+        self._left = remembered
+        self._bar.apply(remembered.match)
+        if self._locks is not None:
+            self._show(self._locks)
 
 
 def _shown(spans: dialect.Line, tasks: dict[int, TaskLink]) -> Line:

@@ -95,6 +95,27 @@ async def test_the_survey_comes_back_to_its_finding(demo: Path) -> None:
         assert text_under_cursor(pilot, "#survey-findings") == left
 
 
+async def test_the_cpus_come_back_with_filter_order_pane_and_cpu(demo: Path) -> None:
+    async with opened(demo, "4", "f", "s", "s", "t", "down") as pilot:
+        left = screen(pilot).remembered()
+        await pilot.press("ctrl+c")
+    assert (left.state, left.pane) == ("busy", "timers")
+    assert left.cpu is not None
+    async with opened(demo) as pilot:
+        assert screen(pilot).remembered() == left
+
+
+async def test_the_locks_come_back_with_filter_line_and_lock(demo: Path) -> None:
+    pressed = ("6", "slash", *"storlab", "enter", "down", "down", "tab", "down")
+    async with opened(demo, *pressed) as pilot:
+        left = screen(pilot).remembered()
+        await pilot.press("ctrl+c")
+    assert left.match == "storlab"
+    assert left.line == 2
+    async with opened(demo) as pilot:
+        assert screen(pilot).remembered() == left
+
+
 async def test_a_dump_is_known_again_under_another_path(demo: Path, tmp_path: Path) -> None:
     await leave(demo, "2")
     moved = tmp_path / "moved"
