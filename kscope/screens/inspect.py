@@ -9,17 +9,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
-from textual.widget import Widget
 
 from kscope.model.address import AddressQuery, AddressState
 from kscope.model.base import Query
-from kscope.model.code import Code, CodeQuery
+from kscope.model.code import Code
 from kscope.model.expressions import Place, PlaceQuery
-from kscope.model.list import ListQuery, Walk, WalkRow
+from kscope.model.list import Walk, WalkRow
 from kscope.model.memory import Memory, MemoryQuery
-from kscope.model.search import Hit, Search, SearchQuery
-from kscope.model.struct import Member, StructQuery, Structure
-from kscope.model.tree import TreeQuery
+from kscope.model.search import Hit, Search
+from kscope.model.struct import Member, Structure
 from kscope.screens.address_bar import AddressBar
 from kscope.screens.ask_line import AskLine
 from kscope.screens.base import DashboardScreen
@@ -34,10 +32,24 @@ from kscope.screens.inspect_lines import (
     memory_lines,
     walk_columns,
 )
-from kscope.screens.inspect_visits import Face, History, Visit
+from kscope.screens.inspect_queries import (
+    MEMORY_BYTES,
+    WordForm,
+    array_of,
+    more_elements,
+    node_in,
+    per_cpu_copies,
+    query_of,
+    telling_columns,
+    visit_of_walk,
+    with_columns,
+)
+from kscope.screens.inspect_visits import CodePart, Face, History, Visit
 from kscope.screens.links import AddressLink, Link, SymbolLink
-from kscope.screens.member_rows import MemberRow, columns, member_rows
+from kscope.screens.member_rows import MemberRow, member_title
+from kscope.screens.place_view import PlaceView, WalkableTable
 from kscope.screens.type_chooser import TypeChooser
+from kscope.widgets.filter_bar import FilterBar
 from kscope.widgets.line import Span, line
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
@@ -45,51 +57,21 @@ from kscope.widgets.overlay import toggle
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty, Failed
 from kscope.widgets.table import VirtualTable
-from kscope.widgets.text_filter import parse_filter
 from kscope.widgets.text_view import TextView
 
-_ELEMENTS = 32
-"""Elements of an array that come with their object; the next ones on demand."""
-_MEMORY_BYTES = 2048
 _TELLING_SECONDS = 0.5
 """A search must run for so long that its rate says something."""
 _DELAY = 0.05
 """Seconds the cursor rests on a member before its memory is asked for."""
-_LISTS = {
-    "struct list_head": "list", "struct hlist_head": "hlist", "struct llist_head": "llist",
-    "struct plist_head": "plist", "struct hlist_nulls_head": "hlist_nulls",
-}  # fmt: skip
-_TREES = {
-    "struct rb_root": "rbtree", "struct rb_root_cached": "rbtree",
-    "struct maple_tree": "maple", "struct xarray": "xarray", "struct idr": "radix",
-}  # fmt: skip
-_NODES = ("list_head", "hlist_node", "rb_node", "callback_head", "work_struct", "llist_node")
-"""What is only ever part of something else: a pointer to it leads into that."""
-_COLUMNS = {
-    # What one wants to see of the elements of a walk, as far as the type is known to have it.
-    "struct task_struct": "pid,comm,prio,mm", "struct module": "name,state",
-    "struct super_block": "s_id,s_dev", "struct net_device": "name,flags",
-    "struct vm_area_struct": "vm_start,vm_end", "struct kmem_cache": "name,object_size",
-    "struct workqueue_struct": "name,flags", "struct rq": "nr_running,curr,clock",
-}  # fmt: skip
 _TITLES: dict[Face, str] = {
     "members": "", "layout": "Layout of ", "memory": "Memory at ", "code": "",
     "address": "What is at ", "search": "Who points at ", "walk": "",
 }  # fmt: skip
 
 
-class WalkableTable(VirtualTable[Any]):
-    """A table in which ``l`` walks a list, instead of unfolding as the right arrow does."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "walk", "walk list", id="inspect.walk",
-                tooltip="the elements of the list, tree or array as a table"),
-    ]  # fmt: skip
-
-    def action_walk(self) -> None:
-        """Hand it to the screen."""
-        screen = next(each for each in self.ancestors if isinstance(each, InspectScreen))
-        screen.walk()
+_NEXT_PART: dict[CodePart, CodePart] = {"": "to here", "to here": "from here", "from here": ""}
+_TAGS = "0x7"
+"""The bits of a pointer that the kernel keeps something else in: all its objects are aligned."""
 
 
 class InspectScreen(DashboardScreen):
@@ -138,8 +120,9 @@ class InspectScreen(DashboardScreen):
                 tooltip="choose the members that a walk shows of each element"),
         Binding("number_sign", "length", "array length", show=False, id="inspect.length",
                 tooltip="look at it as an array of so many"),
-        Binding("slash", "find", "find", show=False, id="inspect.find",
-                tooltip="find a member by its name, type or value; n and N go on"),
+        Binding("slash", "filter", "filter", id="inspect.filter",
+                tooltip="only what matches, also in what is folded; ! inverts"),
+        Binding("escape", "no_filter", "no filter", show=False, id="inspect.no-filter"),
         Binding("b", "bookmark", "bookmark", show=False, id="inspect.bookmark",
                 tooltip="keep this place with a note"),
         Binding("B", "bookmarks", "bookmarks", show=False, id="inspect.bookmarks"),
@@ -153,23 +136,13 @@ class InspectScreen(DashboardScreen):
         self._history = History()
         self._structure: Structure | None = None
         self._walk: Walk | None = None
-        self._rows: list[Any] = []
         self._memory_timer: Timer | None = None
         self._remark = ""
         self._asked_at = 0.0
         self._hexadecimal = False
-        self._bits = 64
-        self._big_endian = False
+        self._words = WordForm()
         self._path = OneLine(id="inspect-path")
-        self._members = WalkableTable(
-            key=lambda row: row.key if isinstance(row, MemberRow) else row,
-            fold=lambda row: row.fold,
-            search=_searched,
-            id="inspect-members",
-        )
-        self._table = WalkableTable(id="inspect-rows")
-        self._text = TextView(id="inspect-text")
-        self._pane = Pane("", self._members, self._table, self._text, id="inspect-pane")
+        self._pane = PlaceView(id="inspect-pane")
         self._memory = TextView(id="inspect-memory")
         self._memory.can_focus = False
         self._memory_pane = Pane("Memory", self._memory, id="inspect-memory-pane")
@@ -180,7 +153,6 @@ class InspectScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Begin with the task that everything else can be reached from."""
         super().on_mount()
-        self._display(self._members)
         if self._history.current is None:
             self._open_text("init_task")
 
@@ -231,7 +203,7 @@ class InspectScreen(DashboardScreen):
         )
         if place.copies:
             visit.face = "walk"
-            visit.walk = ListQuery(start=text, kind="per-cpu", columns=_COLUMNS.get(place.type, ""))
+            visit.walk = per_cpu_copies(text, place.type)
         self._go(visit)
 
     def _go(self, visit: Visit) -> None:
@@ -240,7 +212,10 @@ class InspectScreen(DashboardScreen):
         self._show_visit()
 
     def go_back_within(self) -> bool:
-        """To the face or place before."""
+        """Without a filter; to the face or place before."""
+        if self._pane.is_filtered:
+            self._pane.give_up_filter()
+            return True
         visit = self._visit
         if visit is not None and visit.face != "members" and visit.type and visit.address:
             started = self._history.path[-1]
@@ -280,14 +255,11 @@ class InspectScreen(DashboardScreen):
 
     @property
     def _view(self) -> LineView:
-        return next(view for view in (self._members, self._table, self._text) if view.display)
+        return self._pane.current
 
-    def _display(self, view: Widget) -> None:
-        focused = any(each.has_focus for each in (self._members, self._table, self._text))
-        for each in (self._members, self._table, self._text):
-            each.display = each is view
-        if focused or self.screen.focused is None:
-            view.focus(scroll_visible=False)
+    @property
+    def _members(self) -> VirtualTable[Any]:
+        return self._pane.members
 
     def action_face(self, face: Face) -> None:
         """Look at the place another way."""
@@ -298,17 +270,30 @@ class InspectScreen(DashboardScreen):
         if face in ("members", "layout") and not visit.type:
             self.app.bell()
             return
-        if face == "memory" and visit.face == "memory":
-            self._bits = {64: 8, 8: 16, 16: 32, 32: 64}[self._bits]
+        if face == visit.face:
+            self._vary(visit, stacks_only=False)
         visit.stacks_only = False
         visit.face = face
         self._show_visit()
 
     def action_search_stacks(self) -> None:
         """Search the kernel stacks only."""
-        if self._visit is not None and self._visit.address is not None:
-            self._visit.face, self._visit.stacks_only = "search", True
+        visit = self._visit
+        if visit is not None and visit.address is not None:
+            if visit.face == "search":
+                self._vary(visit, stacks_only=True)
+            visit.face, visit.stacks_only = "search", True
             self._show_visit()
+
+    def _vary(self, visit: Visit, *, stacks_only: bool) -> None:
+        """The face that is open, once more: memory in other words, another part of the code,
+        tagged pointers too."""
+        if visit.face == "memory":
+            self._words.bits = {64: 8, 8: 16, 16: 32, 32: 64}[self._words.bits]
+        elif visit.face == "code":
+            visit.code_part = _NEXT_PART[visit.code_part]
+        elif visit.face == "search" and visit.stacks_only is stacks_only:
+            visit.mask = "" if visit.mask else _TAGS
 
     def _show_visit(self) -> None:
         visit = self._visit
@@ -321,7 +306,7 @@ class InspectScreen(DashboardScreen):
         self.workers.cancel_group(self, "inspect")
         query = self.query_in_focus()
         show, view, what = self._shower(visit)
-        self._display(view)
+        self._pane.display_view(view)
         self._pane.show_title(self._title(visit))
         self._remark = ""
         self._asked_at = monotonic()
@@ -330,46 +315,22 @@ class InspectScreen(DashboardScreen):
             self.ask(query, show, into=view, what=what, group="inspect", parts=True)
         self.equivalent_changed()
 
-    def _shower(self, visit: Visit) -> tuple[Any, Any, str]:
-        return {
-            "members": (self._show_structure, self._members, "reading it"),
-            "layout": (self._show_layout, self._text, "reading the type"),
-            "memory": (self._show_memory, self._text, "reading memory"),
-            "code": (self._show_code, self._text, "decoding"),
-            "address": (self._show_address, self._text, "looking it up"),
-            "search": (self._show_hits, self._table, "searching"),
-            "walk": (self._show_walk, self._table, "walking"),
-        }[visit.face]
+    def _shower(self, visit: Visit) -> tuple[Any, LineView, str]:
+        members, table, text = self._pane.members, self._pane.table, self._pane.text
+        showers: dict[Face, tuple[Any, LineView, str]] = {
+            "members": (self._show_structure, members, "reading it"),
+            "layout": (self._show_layout, text, "reading the type"),
+            "memory": (self._show_memory, text, "reading memory"),
+            "code": (self._show_code, text, "decoding"),
+            "address": (self._show_address, text, "looking it up"),
+            "search": (self._show_hits, table, "searching"),
+            "walk": (self._show_walk, table, "walking"),
+        }
+        return showers[visit.face]
 
     def query_in_focus(self) -> Query[Any] | None:
         """What is shown, with the address as a number."""
-        visit = self._visit
-        if visit is None:
-            return None
-        if visit.face == "walk":
-            return visit.walk
-        if visit.face == "layout" or visit.address is None:
-            return StructQuery(type=visit.query_type or visit.type, offsets=True)
-        where = f"{visit.address:#x}"
-        if visit.face == "members":
-            named = bool(visit.query_type)
-            return StructQuery(
-                type=visit.query_type if named else visit.type,
-                address="" if named else where,
-                count=visit.count,
-                elements=_ELEMENTS,
-            )
-        if visit.face == "memory":
-            start = visit.memory_start if visit.memory_start is not None else visit.address
-            return MemoryQuery(
-                address=f"{start:#x}", count=_MEMORY_BYTES * 8 // self._bits, bits=self._bits,
-                big_endian=self._big_endian, symbols=self._bits == 64,
-            )  # fmt: skip
-        if visit.face == "code":
-            return CodeQuery(start=where, lines=True)
-        if visit.face == "search":
-            return SearchQuery(value=where, stacks=visit.stacks_only)
-        return AddressQuery(address=where, node=_node(visit.type))
+        return None if self._visit is None else query_of(self._visit, self._words)
 
     def _title(self, visit: Visit) -> str:
         if visit.face == "code" and visit.address is not None:
@@ -377,7 +338,9 @@ class InspectScreen(DashboardScreen):
         if visit.face == "walk" and visit.walk is not None:
             return f"{visit.label}"
         subject = visit.type if visit.face in ("members", "layout") else f"{visit.address or 0:x}"
-        return _TITLES[visit.face] + subject
+        where = " on kernel stacks" if visit.face == "search" and visit.stacks_only else ""
+        tags = ", tagged or not" if visit.face == "search" and visit.mask else ""
+        return f"{_TITLES[visit.face]}{subject}{where}{tags}"
 
     def _show_path(self) -> None:
         path = self._history.path
@@ -413,23 +376,19 @@ class InspectScreen(DashboardScreen):
 
     def _show_columns(self) -> None:
         cells = max(self.size.width - 4, 40)
-        self._members.show_columns(columns(cells, hexadecimal=self._hexadecimal))
+        self._pane.show_member_columns(cells, hexadecimal=self._hexadecimal)
 
     def _show_members(self) -> None:
         structure, visit = self._structure, self._visit
         if structure is None or visit is None:
             return
-        rows = list(member_rows(structure.members, visit.toggled))
-        self._members.show_rows(rows, empty=Empty("it has no members"))
+        self._pane.show_members(structure.members, visit.toggled)
         self._moved()
 
     @on(VirtualTable.FoldRequested)
     def _fold_requested(self, message: VirtualTable.FoldRequested) -> None:
         message.stop()
-        row = self._members.rows[message.index]
-        if self._visit is not None:
-            self._visit.toggled ^= {row.key}
-            self._show_members()
+        self._pane.toggle(self._members.rows[message.index])
 
     @on(LineView.CursorMoved)
     def _cursor_moved(self, message: LineView.CursorMoved) -> None:
@@ -460,6 +419,9 @@ class InspectScreen(DashboardScreen):
                  group="member memory")  # fmt: skip
 
     def _show_member_memory(self, memory: Memory) -> None:
+        row = self._members.cursor_row
+        # In full, what the columns may have cut.
+        self._memory_pane.show_title(member_title(row) if isinstance(row, MemberRow) else "Memory")
         lines = [memory_line(memory, each) for each in memory.lines]
         if memory.what and lines:
             lines[0] = [*lines[0], Span(f"  {memory.what}", "dim")]
@@ -483,9 +445,7 @@ class InspectScreen(DashboardScreen):
         if row.more:
             self._more_elements(row)
         elif row.is_open is not None:
-            assert self._visit is not None
-            self._visit.toggled ^= {row.key}
-            self._show_members()
+            self._pane.toggle(row)
         elif member.kind == "pointer":
             self._follow_pointer(row)
         else:
@@ -502,7 +462,7 @@ class InspectScreen(DashboardScreen):
         tag = pointed.removeprefix("struct ")
         if member.target_kind == "function" or "(" in pointed:
             self._followed(row, address, "", "code")
-        elif not pointed or tag in _NODES:
+        elif not pointed or node_in(pointed):
             self._offer_types(row, address, tag)
         elif pointed.startswith(("struct ", "union ")) and "<anonymous>" not in pointed:
             self._followed(row, address, pointed, "members")
@@ -549,7 +509,7 @@ class InspectScreen(DashboardScreen):
         visit = self._visit
         if visit is None or visit.address is None:
             return
-        query = AddressQuery(address=f"{visit.address:#x}", node=_node(visit.type) or "list_head")
+        query = AddressQuery(address=f"{visit.address:#x}", node=node_in(visit.type) or "list_head")
         self.ask(query, partial(self._choose_type, None, visit.address), into=self._memory,
                  what="looking it up", group="types")  # fmt: skip
 
@@ -562,14 +522,8 @@ class InspectScreen(DashboardScreen):
             self._open_text(f"{target.address:#x}")
 
     def _more_elements(self, row: MemberRow) -> None:
-        structure, visit = self._structure, self._visit
-        assert structure is not None
-        assert visit is not None
-        first = (row.member.length or 0) - row.more
-        query = StructQuery(
-            type=visit.type, address=f"{visit.address:#x}",
-            members=f"{row.path}[{first}:{first + 8 * _ELEMENTS}]",
-        )  # fmt: skip
+        assert self._visit is not None
+        query = more_elements(self._visit, row)
         self.ask(query, partial(self._add_elements, row), into=self._memory,
                  what="reading the array", group="elements")  # fmt: skip
 
@@ -583,70 +537,40 @@ class InspectScreen(DashboardScreen):
 
     # Walking.
 
-    def walk(self) -> None:
+    @on(WalkableTable.WalkRequested)
+    def _walk_requested(self, message: WalkableTable.WalkRequested) -> None:
         """The elements of the list, tree or array under the cursor."""
+        message.stop()
         row, visit = self._members.cursor_row, self._visit
         if visit is None or visit.face != "members" or not isinstance(row, MemberRow):
             self.app.bell()
             return
-        assert visit.address is not None
-        member, path, address = row.member, row.path, visit.address + row.member.offset
-        if visit.type in _LISTS or visit.type in _TREES:
-            # The place itself is the head, not one of its pointers.
-            member = msgspec.structs.replace(member, type=visit.type, name="")
-            path, address = visit.label, visit.address
-        where = f"{address:#x}"
-        walk: ListQuery | TreeQuery
-        if member.type in _LISTS:
-            walk = ListQuery(start=where, kind=_LISTS[member.type])
-        elif member.type in _TREES:
-            # Typed, so that the walk finds the root within an rb_root_cached or an idr.
-            walk = TreeQuery(start=f"{member.type} {where}", kind=_TREES[member.type])
-        elif member.kind == "array" and member.length and member.members:
-            element = member.members[0].type
-            walk = ListQuery(start=where, kind="array", entry=element, length=member.length,
-                             columns=_COLUMNS.get(element, ""))  # fmt: skip
-        elif member.kind == "pointer" and member.points_to == visit.type:
-            walk = ListQuery(start=f"{visit.address:#x}", kind="member",
-                             entry=f"{visit.type}.{row.path}",
-                             columns=_COLUMNS.get(visit.type, ""))  # fmt: skip
-        else:
+        walk = visit_of_walk(visit, row)
+        if walk is None:
             self._say(f"{row.path} is no list, tree or array")
-            return
-        self._go(
-            Visit(
-                expression=visit.expression if path == visit.label else f"&{visit.member(path)}",
-                address=address, type=member.type, label=path, face="walk", walk=walk,
-                is_start=False,
-            )
-        )  # fmt: skip
+        else:
+            self._go(walk)
 
     def _show_walk(self, walk: Walk) -> None:
         visit = self._visit
         if visit is None:
             return
-        if not walk.columns and walk.entry_type in _COLUMNS and visit.walk is not None:
-            # Now that the elements are known: with the members that tell them apart.
-            name = f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
-            visit.walk = msgspec.structs.replace(
-                visit.walk, entry=visit.walk.entry or name, columns=_COLUMNS[walk.entry_type]
-            )
+        better = None if visit.walk is None else telling_columns(walk, visit.walk)
+        if better is not None:
+            visit.walk = better
             self._show_visit()
             return
         if walk.first == 0:
-            self._rows = list(walk.rows)
-            self._table.show_columns(walk_columns(walk))
-            self._table.show_rows(self._rows, empty=Empty("it is empty"))
+            self._pane.show_rows(walk.rows, walk_columns(walk), Empty("it is empty"))
         else:
-            self._rows += walk.rows
-            self._table.rows_added()
+            self._pane.add_rows(walk.rows)
         self._walk = walk
         self._pane.show_title(_walk_title(visit, walk))
         self._moved()
         if walk.broken is not None:
             self._say(walk.broken.sentence, role="critical")
             if not walk.rows:
-                self._table.show_state(Failed(walk.broken.sentence))
+                self._pane.table.show_state(Failed(walk.broken.sentence))
 
     def _enter_element(self, row: WalkRow) -> None:
         walk = self._walk
@@ -659,35 +583,34 @@ class InspectScreen(DashboardScreen):
     # The other faces.
 
     def _show_layout(self, structure: Structure) -> None:
-        self._text.show_lines(layout_lines(structure), empty=Empty("it has no members"))
+        self._pane.show_lines(layout_lines(structure), Empty("it has no members"))
         self._pane.show_subtitle(f"{structure.size:,} bytes" if structure.size is not None else "")
 
     def _show_memory(self, memory: Memory) -> None:
         self._remark = memory.what
-        self._text.show_lines(memory_lines(memory))
+        self._pane.show_lines(memory_lines(memory))
 
     def _show_code(self, code: Code) -> None:
-        self._text.show_lines(code_lines(code))
-        self._text.move_to(code_position(code))
+        self._pane.show_lines(code_lines(code))
+        self._pane.text.move_to(code_position(code))
         module = f" [{code.module}]" if code.module else ""
-        self._pane.show_title(f"Code of {code.function}{module}" if code.function else "Code")
+        part = f" {visit.code_part}" if (visit := self._visit) and visit.code_part else ""
+        self._pane.show_title(f"Code of {code.function}{module}{part}" if code.function else "Code")
         if code.note:
             self._say(code.note)
 
     def _show_address(self, state: AddressState) -> None:
-        self._text.show_lines(address_lines(state), empty=Empty("nothing is known of it"))
+        self._pane.show_lines(address_lines(state), Empty("nothing is known of it"))
 
     def _show_hits(self, search: Search) -> None:
         visit = self._visit
         if visit is None:
             return
         if search.first == 0:
-            self._rows = list(search.hits)
-            self._table.show_columns(hit_columns(stacks=visit.stacks_only))
-            self._table.show_rows(self._rows, empty=Empty("nothing points here"))
+            hits_as = hit_columns(stacks=visit.stacks_only)
+            self._pane.show_rows(search.hits, hits_as, Empty("nothing points here"))
         else:
-            self._rows += search.hits
-            self._table.rows_added()
+            self._pane.add_rows(search.hits)
         megabytes = search.bytes_searched / 1e6
         seconds = monotonic() - self._asked_at
         rate = f" at {megabytes / seconds:,.0f} MB/s" if seconds > _TELLING_SECONDS else ""
@@ -737,10 +660,7 @@ class InspectScreen(DashboardScreen):
         visit, walk = self._visit, self._walk
         if visit is None or visit.walk is None or walk is None:
             return
-        name = f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
-        visit.walk = msgspec.structs.replace(
-            visit.walk, entry=visit.walk.entry or name, columns=text
-        )
+        visit.walk = with_columns(walk, visit.walk, text)
         self._show_visit()
 
     def action_length(self) -> None:
@@ -756,25 +676,19 @@ class InspectScreen(DashboardScreen):
         if visit is None or visit.address is None or not text.isdecimal():
             self.app.bell()
             return
-        columns_ = _COLUMNS.get(visit.type, "")
-        walk = ListQuery(
-            start=f"{visit.address:#x}", kind="array", entry=visit.type, length=int(text),
-            columns=columns_,
-        )  # fmt: skip
-        self._go(
-            Visit(
-                expression=visit.expression, address=visit.address, type=visit.type,
-                label=f"[{text}]", face="walk", walk=walk, is_start=False,
-            )
-        )  # fmt: skip
+        self._go(array_of(visit, int(text)))
 
-    def action_find(self) -> None:
-        """Find a row by what it says."""
-        toggle(self.screen, AskLine("Find", self._find, hint="text or regular expression"))
+    def action_filter(self) -> None:
+        """Hide what does not match."""
+        self._pane.open_filter()
 
-    def _find(self, text: str) -> None:
-        self._view.search = parse_filter(text)
-        self._view.action_next_match()
+    def action_no_filter(self) -> None:
+        """Show everything again."""
+        self._pane.give_up_filter()
+
+    @on(FilterBar.Changed)
+    def _filter_changed(self) -> None:
+        self._moved()
 
     def action_bookmark(self) -> None:
         """Keep the place."""
@@ -802,7 +716,7 @@ class InspectScreen(DashboardScreen):
 
     def action_byte_order(self) -> None:
         """The other byte order for words of memory."""
-        self._big_endian = not self._big_endian
+        self._words.big_endian = not self._words.big_endian
         if self._visit is not None and self._visit.face == "memory":
             self._show_visit()
 
@@ -813,7 +727,7 @@ class InspectScreen(DashboardScreen):
             self.app.bell()
             return
         start = visit.address if visit.memory_start is None else visit.memory_start
-        visit.memory_start = start + by * _MEMORY_BYTES
+        visit.memory_start = start + by * MEMORY_BYTES
         self._show_visit()
 
     def action_copy_expression(self) -> None:
@@ -828,17 +742,6 @@ class InspectScreen(DashboardScreen):
 
     def _say(self, sentence: str, *, role: str = "warning") -> None:
         self._pane.show_subtitle((sentence, role))
-
-
-def _searched(row: Any) -> str:
-    if not isinstance(row, MemberRow):
-        return str(row)
-    return f"{row.member.name} {row.member.type} {row.member.value} {row.member.target}"
-
-
-def _node(type_: str) -> str:
-    tag = type_.removeprefix("struct ")
-    return tag if tag in _NODES else ""
 
 
 def _walk_title(visit: Visit, walk: Walk) -> str:

@@ -9,6 +9,9 @@ from kscope.model.tree import TreeQuery
 Face = Literal["members", "layout", "memory", "code", "address", "search", "walk"]
 """The ways of looking at a place."""
 
+CodePart = Literal["", "to here", "from here"]
+"""Of a function: all, up to the place as ``dis -r``, from the place on as ``dis -f``."""
+
 
 @dataclass
 class Visit:
@@ -31,6 +34,8 @@ class Visit:
     count: int = 1
     stacks_only: bool = False
     mask: str = ""
+    """Bits that a search leaves out of account."""
+    code_part: CodePart = ""
     members: str = ""
     """Members to begin with, as ``comm,pid`` of ``task_struct.comm,pid ADDRESS``."""
     toggled: set[str] = field(default_factory=set)

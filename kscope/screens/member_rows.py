@@ -1,10 +1,10 @@
 """Members of an object as rows of a tree, and what each column says of them."""
 
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, replace
 
 from kscope.model.struct import Member
-from kscope.widgets.line import Cell, Span
+from kscope.widgets.line import Cell, Line, Span, line
 from kscope.widgets.table import Column, Fold
 
 _ALARMING = ("TASK_UNINTERRUPTIBLE",)
@@ -26,6 +26,8 @@ class MemberRow:
     is_open: bool | None
     more: int = 0
     """Elements that are left; of them only their number is shown."""
+    matches: bool = True
+    """Under a filter: whether it is not shown only for what is in it."""
 
     @property
     def fold(self) -> Fold:
@@ -60,6 +62,45 @@ def member_rows(
             left = (member.length or 0) - _end(member)
             if member.kind == "array" and left > 0:
                 yield MemberRow(member, own_path, f"{own_key}…", depth + 1, None, left)
+
+
+class _Everything(Container[str]):
+    """The keys of all members with a name: what is toggled when everything is open."""
+
+    def __contains__(self, key: object) -> bool:
+        return not str(key).rpartition(".")[2].isdecimal()
+
+
+def _everything(members: tuple[Member, ...]) -> Iterator[MemberRow]:
+    """The rows with everything open, but for what is said of elements that are not here."""
+    return (row for row in member_rows(members, _Everything()) if not row.more)
+
+
+def matching_rows(
+    members: tuple[Member, ...], matches: Callable[[MemberRow], bool]
+) -> Iterator[MemberRow]:
+    """The rows that match, in whatever they are folded, each below what it is in."""
+    outer: list[MemberRow] = []
+    shown = 0
+    for row in _everything(members):
+        del outer[row.depth :]
+        shown = min(shown, len(outer))
+        outer.append(row)
+        if matches(row):
+            yield from (replace(each, matches=False) for each in outer[shown:-1])
+            yield row
+            shown = len(outer)
+
+
+def path_to(members: tuple[Member, ...], key: str) -> list[MemberRow]:
+    """What the member with this key is in, from the outside."""
+    outer: list[MemberRow] = []
+    for row in _everything(members):
+        del outer[row.depth :]
+        if row.key == key:
+            return outer
+        outer.append(row)
+    return []
 
 
 def join(path: str, name: str) -> str:
@@ -210,6 +251,12 @@ def _number(member: Member, *, hexadecimal: bool) -> Cell:
         return shown
     role = "critical" if any(word in meaning for word in _ALARMING) else "dim"
     return [Span(shown), Span(" "), Span(meaning, role)]
+
+
+def member_title(row: MemberRow) -> Line:
+    """The member as C declares it, and its value: what the columns may have cut."""
+    value = line(value_cell(row))
+    return [Span(f"{type_name(row.member)} {row.path} "), Span("= ", "dim"), *value]
 
 
 def columns(cells: int, *, hexadecimal: bool) -> list[Column[MemberRow]]:

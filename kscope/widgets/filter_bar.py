@@ -118,6 +118,11 @@ class FilterBar(Widget):
         yield self._chips
         yield self._prompt
 
+    def filters(self, view: LineView) -> None:
+        """Filter another list from now on."""
+        self._view = view
+        self._prompt.input.moves = view
+
     @property
     def filter(self) -> TextFilter:
         """The filter in force: the last one typed that was a regular expression."""
@@ -177,6 +182,10 @@ class FilterBar(Widget):
         self._close()
 
     def action_give_up(self) -> None:
+        self.give_up()
+
+    def give_up(self) -> None:
+        """No filter any more."""
         self._apply(TextFilter())
         self._close()
 

@@ -59,6 +59,28 @@ def test_picture_of_an_object(
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_picture_of_a_filter(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    pressed = ("slash", *typed("mm"))
+    assert snap_compare(dashboard, run_before=opened("pid 1", *pressed), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_a_layout(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    assert snap_compare(dashboard, run_before=opened("struct rq"), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_who_points_here(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    assert snap_compare(dashboard, run_before=opened("pid 1", "F"), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_picture_of_memory(snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]) -> None:
     assert snap_compare(dashboard, run_before=opened("storlab_pointers", "x"), terminal_size=size)
 
@@ -193,3 +215,56 @@ async def test_memory_goes_on_after_what_is_shown(dashboard: KscopeApp) -> None:
         start = int(lines(dashboard)[0].split()[0], 16)
         await keys("greater_than_sign")(pilot)
         assert int(lines(dashboard)[0].split()[0], 16) == start + 2048
+
+
+async def test_a_filter_hides_what_does_not_match_as_it_is_typed(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1", "slash", *typed("load.wei"))(pilot)
+        shown = [line.split()[0] for line in lines(dashboard)]
+        assert len(shown) == 3, "se, load and weight"
+        assert "weight" in lines(dashboard)[2]
+        await keys("enter", "q")(pilot)
+        assert len(lines(dashboard)) > 100
+
+
+async def test_an_inverted_filter_hides_what_matches(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("init_task.tasks", "slash", "exclamation_mark", *"next")(pilot)
+        assert [row.path for row in screen(dashboard)._members.rows] == ["prev"]
+
+
+async def test_a_member_that_a_filter_found_is_in_sight_without_it(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1", "slash", *typed("load.wei"), "enter", "G", "escape")(pilot)
+        row = screen(dashboard)._members.cursor_row
+        assert row is not None
+        assert row.path == "se.load.weight"
+
+
+async def test_rows_of_a_walk_and_lines_of_code_are_filtered(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("init_task.tasks", "l", "slash", *"storlab")(pilot)
+        assert lines(dashboard)
+        assert all("storlab" in line for line in lines(dashboard))
+        await opened("schedule", "slash", *"call")(pilot)
+        assert lines(dashboard)
+        assert all("call" in line for line in lines(dashboard))
+
+
+async def test_the_code_up_to_a_place_and_from_it_on(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        parts = []
+        for pressed in ("m", "d", "d"):
+            await (opened("schedule+0x1e") if pressed == "m" else keys(pressed))(pilot)
+            parts.append([line for line in lines(dashboard) if "+" in line])
+        whole, before, after = parts
+        assert before[-1] == after[0]
+        assert len(before) + len(after) == len(whole) + 1
+
+
+async def test_searching_again_finds_tagged_pointers_too(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1", "F", "F")(pilot)
+        equivalent = screen(dashboard).equivalent()
+        assert equivalent is not None
+        assert equivalent.crash.startswith("search -t -m 7 ")

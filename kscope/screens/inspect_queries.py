@@ -1,0 +1,153 @@
+"""The Queries of the Inspect screen: what shows a place, and what walks from it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from kscope.model.address import AddressQuery
+from kscope.model.base import Query
+from kscope.model.code import CodeQuery
+from kscope.model.list import ListQuery, Walk
+from kscope.model.memory import MemoryQuery
+from kscope.model.search import SearchQuery
+from kscope.model.struct import StructQuery
+from kscope.model.tree import TreeQuery
+from kscope.screens.inspect_visits import Visit
+from kscope.screens.member_rows import MemberRow
+
+ELEMENTS: Final = 32
+"""Elements of an array that come with their object; the next ones on demand."""
+MEMORY_BYTES: Final = 2048
+_LISTS = {
+    "struct list_head": "list", "struct hlist_head": "hlist", "struct llist_head": "llist",
+    "struct plist_head": "plist", "struct hlist_nulls_head": "hlist_nulls",
+}  # fmt: skip
+_TREES = {
+    "struct rb_root": "rbtree", "struct rb_root_cached": "rbtree",
+    "struct maple_tree": "maple", "struct xarray": "xarray", "struct idr": "radix",
+    "struct ida": "xarray",
+}  # fmt: skip
+_NODES = ("list_head", "hlist_node", "rb_node", "callback_head", "work_struct", "llist_node")
+"""What is only ever part of something else: a pointer to it leads into that."""
+_COLUMNS = {
+    # What one wants to see of the elements of a walk, as far as the type is known to have it.
+    "struct task_struct": "pid,comm,prio,mm", "struct module": "name,state",
+    "struct super_block": "s_id,s_dev", "struct net_device": "name,flags",
+    "struct vm_area_struct": "vm_start,vm_end", "struct kmem_cache": "name,object_size",
+    "struct workqueue_struct": "name,flags", "struct rq": "nr_running,curr,clock",
+}  # fmt: skip
+
+
+class WordForm(msgspec.Struct):
+    """How words of memory are to be shown."""
+
+    bits: int = 64
+    big_endian: bool = False
+
+
+def query_of(visit: Visit, words: WordForm) -> Query[Any] | None:
+    """What shows the place in its present face, with the address as a number."""
+    if visit.face == "walk":
+        return visit.walk
+    if visit.face == "layout" or visit.address is None:
+        return StructQuery(type=visit.query_type or visit.type, offsets=True)
+    where = f"{visit.address:#x}"
+    if visit.face == "members":
+        named = bool(visit.query_type)
+        return StructQuery(
+            type=visit.query_type if named else visit.type,
+            address="" if named else where,
+            count=visit.count,
+            elements=ELEMENTS,
+        )
+    if visit.face == "memory":
+        start = visit.memory_start if visit.memory_start is not None else visit.address
+        return MemoryQuery(
+            address=f"{start:#x}", count=MEMORY_BYTES * 8 // words.bits, bits=words.bits,
+            big_endian=words.big_endian, symbols=words.bits == 64,
+        )  # fmt: skip
+    if visit.face == "code":
+        return CodeQuery(
+            start=where, lines=True, reverse=visit.code_part == "to here",
+            forward=visit.code_part == "from here",
+        )  # fmt: skip
+    if visit.face == "search":
+        return SearchQuery(value=where, stacks=visit.stacks_only, mask=visit.mask)
+    return AddressQuery(address=where, node=node_in(visit.type))
+
+
+def node_in(type_: str) -> str:
+    """The tag of a list or tree node, which is part of something else; else empty."""
+    tag = type_.removeprefix("struct ")
+    return tag if tag in _NODES else ""
+
+
+def more_elements(visit: Visit, row: MemberRow) -> StructQuery:
+    """The elements of an array that follow those that are there."""
+    first = (row.member.length or 0) - row.more
+    return StructQuery(
+        type=visit.type, address=f"{visit.address:#x}",
+        members=f"{row.path}[{first}:{first + 8 * ELEMENTS}]",
+    )  # fmt: skip
+
+
+def visit_of_walk(visit: Visit, row: MemberRow) -> Visit | None:
+    """The walk of the list, tree or array that ``row`` of ``visit`` is; ``None`` if it is none."""
+    assert visit.address is not None
+    member, path, address = row.member, row.path, visit.address + row.member.offset
+    if visit.type in _LISTS or visit.type in _TREES:
+        # The place itself is the head, not one of its pointers.
+        member = msgspec.structs.replace(member, type=visit.type, name="")
+        path, address = visit.label, visit.address
+    where = f"{address:#x}"
+    walk: ListQuery | TreeQuery
+    if member.type in _LISTS:
+        walk = ListQuery(start=where, kind=_LISTS[member.type])
+    elif member.type in _TREES:
+        # Typed, so that the walk finds the root within an rb_root_cached or an idr.
+        walk = TreeQuery(start=f"{member.type} {where}", kind=_TREES[member.type])
+    elif member.kind == "array" and member.length and member.members:
+        element = member.members[0].type
+        walk = ListQuery(start=where, kind="array", entry=element, length=member.length,
+                         columns=_COLUMNS.get(element, ""))  # fmt: skip
+    elif member.kind == "pointer" and member.points_to == visit.type:
+        walk = ListQuery(start=f"{visit.address:#x}", kind="member",
+                         entry=f"{visit.type}.{row.path}",
+                         columns=_COLUMNS.get(visit.type, ""))  # fmt: skip
+    else:
+        return None
+    return Visit(
+        expression=visit.expression if path == visit.label else f"&{visit.member(path)}",
+        address=address, type=member.type, label=path, face="walk", walk=walk, is_start=False,
+    )  # fmt: skip
+
+
+def array_of(visit: Visit, length: int) -> Visit:
+    """The place as the first of ``length`` such objects."""
+    walk = ListQuery(
+        start=f"{visit.address:#x}", kind="array", entry=visit.type, length=length,
+        columns=_COLUMNS.get(visit.type, ""),
+    )  # fmt: skip
+    return Visit(
+        expression=visit.expression, address=visit.address, type=visit.type,
+        label=f"[{length}]", face="walk", walk=walk, is_start=False,
+    )  # fmt: skip
+
+
+def per_cpu_copies(text: str, type_: str) -> ListQuery:
+    """The copies of a per-CPU variable."""
+    return ListQuery(start=text, kind="per-cpu", columns=_COLUMNS.get(type_, ""))
+
+
+def telling_columns(walk: Walk, query: ListQuery | TreeQuery) -> ListQuery | TreeQuery | None:
+    """The same walk with the members that tell its elements apart, now that their type is known;
+    ``None`` if it has columns, or none are known."""
+    if walk.columns or walk.entry_type not in _COLUMNS:
+        return None
+    return with_columns(walk, query, _COLUMNS[walk.entry_type])
+
+
+def with_columns(walk: Walk, query: ListQuery | TreeQuery, columns: str) -> ListQuery | TreeQuery:
+    """The same walk with other columns, its elements of the type that was found."""
+    name = f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
+    return msgspec.structs.replace(query, entry=query.entry or name, columns=columns)

@@ -1,0 +1,209 @@
+"""What shows a place on the Inspect screen: members, rows or lines, and ``/`` to filter them."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from kscope.model.struct import Member
+from kscope.screens.member_rows import MemberRow, columns, matching_rows, member_rows, path_to
+from kscope.widgets.filter_bar import FilterBar
+from kscope.widgets.line import Line, line, plain
+from kscope.widgets.line_view import LineView
+from kscope.widgets.pane import Pane
+from kscope.widgets.states import Empty
+from kscope.widgets.table import Column, VirtualTable
+from kscope.widgets.text_view import TextView
+
+_NO_MATCH = Empty("nothing matches", "/ changes the filter, q gives it up")
+
+
+class WalkableTable(VirtualTable[Any]):
+    """A table in which ``l`` walks a list, instead of unfolding as the right arrow does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "follow", id="inspect.follow",
+                tooltip="where the pointer leads; unfold what has members"),
+        Binding("l", "walk", "walk list", id="inspect.walk",
+                tooltip="the elements of the list, tree or array as a table"),
+    ]  # fmt: skip
+
+    class WalkRequested(Message):
+        """The list under the cursor is to be walked."""
+
+    def action_walk(self) -> None:
+        """Hand it to the screen."""
+        self.post_message(self.WalkRequested())
+
+
+class PlaceView(Pane):
+    """One of three views at a time, with a filter for what is in it."""
+
+    def __init__(self, *, id: str) -> None:
+        self.members = WalkableTable(
+            key=lambda row: row.key if isinstance(row, MemberRow) else row,
+            fold=lambda row: row.fold,
+            search=_text_of_member,
+            id="inspect-members",
+        )
+        self.table = WalkableTable(id="inspect-rows")
+        self.text = TextView(id="inspect-text")
+        self._views: tuple[LineView, ...] = (self.members, self.table, self.text)
+        self._bar = FilterBar(self.members)
+        super().__init__("", self._bar, *self._views, id=id)
+        self._members: tuple[Member, ...] = ()
+        self._toggled: set[str] = set()
+        self._rows: list[Any] = []
+        self._shown: list[Any] = []
+        self._lines: Sequence[Line] = ()
+        self._empty = Empty("nothing")
+
+    def on_mount(self) -> None:
+        """Begin with the members."""
+        self.display_view(self.members)
+
+    @property
+    def current(self) -> LineView:
+        """The view that is to be seen."""
+        return next(view for view in self._views if view.display)
+
+    def display_view(self, view: LineView) -> None:
+        """Show another view; what is in it is not filtered yet."""
+        focused = self.has_focus_within
+        for each in self._views:
+            each.display = each is view
+        self._bar.apply("")
+        self._bar.filters(view)
+        if focused or self.screen.focused is None:
+            view.focus(scroll_visible=False)
+
+    # What is in the views.
+
+    def show_members(self, members: tuple[Member, ...], toggled: set[str]) -> None:
+        """Show the members of an object.
+
+        :param toggled: keys of those that are not folded as they are by default; changed here.
+        """
+        self._members, self._toggled = members, toggled
+        self._arrange()
+
+    def show_rows(self, rows: Sequence[Any], columns: Sequence[Column[Any]], empty: Empty) -> None:
+        """Show rows of a table."""
+        self._rows, self._empty = list(rows), empty
+        self.table.show_columns(columns)
+        self._arrange()
+
+    def add_rows(self, rows: Sequence[Any]) -> None:
+        """Show further rows after the others."""
+        if self._bar.filter.active:
+            self._rows += rows
+            self._shown += [row for row in rows if self._matches(row)]
+        else:
+            self._shown += rows  # which is also what there is
+        self.table.rows_added()
+        self._count()
+
+    def show_lines(self, lines: Sequence[Line], empty: Empty | None = None) -> None:
+        """Show lines of text."""
+        self._lines, self._empty = lines, empty or Empty("nothing")
+        self._arrange()
+
+    def show_member_columns(self, cells: int, *, hexadecimal: bool) -> None:
+        """Show the columns of members as they fit ``cells``."""
+        self.members.show_columns(columns(cells, hexadecimal=hexadecimal))
+
+    # The filter.
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a filter hides what does not match."""
+        return self._bar.filter.active
+
+    def open_filter(self) -> None:
+        """Type a filter."""
+        self._bar.open()
+
+    def give_up_filter(self) -> None:
+        """Show everything again, with the member under the cursor still in sight."""
+        row = self.members.cursor_row
+        if self.members.display and isinstance(row, MemberRow):
+            self._reveal(row)
+        self._bar.give_up()
+
+    def toggle(self, row: MemberRow) -> None:
+        """Fold or unfold a member; of those that match a filter, show it among the others."""
+        if self.is_filtered:
+            self._reveal(row)
+            if bool(row.member.name) is not (row.key in self._toggled):
+                self._toggled ^= {row.key}
+            self._bar.apply("")
+            self.members.move_to_key(row.key)
+        else:
+            self._toggled ^= {row.key}
+            self._arrange()
+
+    def _reveal(self, row: MemberRow) -> None:
+        """Unfold what a member is in."""
+        for outer in path_to(self._members, row.key):
+            if bool(outer.member.name) is not (outer.key in self._toggled):
+                self._toggled ^= {outer.key}
+
+    @on(FilterBar.Changed)
+    def _filter_changed(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Show what the filter leaves of what the view has."""
+        matches = self._bar.filter
+        empty = _NO_MATCH if matches.active else self._empty
+        if self.members.display:
+            rows = list(member_rows(self._members, self._toggled))
+            if matches.inverted:
+                rows = [row for row in rows if matches.matches(_text_of_member(row))]
+            elif matches.active:
+                rows = list(matching_rows(self._members, self._member_matches))
+            self.members.show_rows(
+                rows, empty=_NO_MATCH if matches.active else Empty("it has no members")
+            )
+        elif self.table.display:
+            self._shown = [row for row in self._rows if self._matches(row)]
+            if not matches.active:
+                self._shown = self._rows
+            self.table.show_rows(self._shown, empty=empty)
+        else:
+            shown = [each for each in self._lines if matches.matches(plain(each))]
+            self.text.show_lines(shown, empty=empty)
+        self._count()
+
+    def _count(self) -> None:
+        if not self._bar.filter.active:
+            return
+        if self.members.display:
+            found = sum(1 for row in self.members.rows if row.matches)
+            inside = (
+                member_rows(self._members, self._toggled)
+                if self._bar.filter.inverted
+                else matching_rows(self._members, lambda _: True)
+            )
+            total = sum(1 for _ in inside)
+            self._bar.show_count(found, total)
+        elif self.table.display:
+            self._bar.show_count(len(self._shown), len(self._rows))
+        else:
+            self._bar.show_count(self.text.line_count(), len(self._lines))
+
+    def _member_matches(self, row: MemberRow) -> bool:
+        return self._bar.filter.matches(_text_of_member(row))
+
+    def _matches(self, row: Any) -> bool:
+        cells = (plain(line(column.cell(row))) for column in self.table.columns)
+        return self._bar.filter.matches("  ".join(cells))
+
+
+def _text_of_member(row: Any) -> str:
+    if not isinstance(row, MemberRow):
+        return str(row)
+    member = row.member
+    return f"{row.path} {member.type} {member.value} {member.meaning} {member.target}"
