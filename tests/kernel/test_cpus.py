@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import re
 import time
 
 import pytest
-from drgn import FaultError
+from drgn import FaultError, Object, Program, Symbol, SymbolBinding, SymbolKind, sizeof
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_rq
 
 from kscope.dialect.cpus import equivalent, text
@@ -163,6 +165,69 @@ def test_everything_about_an_unreadable_cpu_can_be_printed(without_a_runqueue: T
     query = CpusQuery(backtrace=True, raw=True, runqueue=True, timers=True, watchdog=True)
     printed = text(query, answer(without_a_runqueue, query))
     assert "CPU 2 clock: the page of" in printed
+
+
+# Hard-lockup detectors: the bundled dump's guest had no performance counters, so what the kernel
+# would have written with them is put in its place.
+
+
+@pytest.fixture
+def with_perf(demo: object) -> Target:
+    """The perf detector runs everywhere; CPU 3's timer has not since it last looked: it said so."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    program = target.program
+    count = per_cpu(program["hrtimer_interrupts"], 3).value_()
+    put(program, program["watchdog_enabled"], 3)
+    put(program, program["nmi_watchdog_available"], 1)
+    put(program, per_cpu(program["hrtimer_interrupts_saved"], 3), count)
+    put(program, per_cpu(program["hard_watchdog_warn"], 3), 1)
+    return target
+
+
+def put(program: Program, variable: Object, value: int) -> None:
+    data = value.to_bytes(sizeof(variable), "little")
+
+    def read(_address: int, count: int, offset: int, _physical: bool) -> bytes:
+        return data[offset : offset + count]
+
+    program.add_memory_segment(variable.address_ or 0, len(data), read, False)
+
+
+def test_a_guest_without_performance_counters_has_no_hard_lockup_detector(found: Cpus) -> None:
+    detectors = {cpu.health.watchdog.hardlockup_detector for cpu in found.cpus if cpu.health}
+    assert detectors == {"none"}
+
+
+def test_a_lockup_that_the_perf_detector_reported_is_shown_as_one(with_perf: Target) -> None:
+    cpus = answer(with_perf, CpusQuery(watchdog=True)).cpus
+    assert [cpu.health.watchdog.hardlockup_detector for cpu in cpus if cpu.health] == ["perf"] * 4
+    assert [cpu.cpu for cpu in cpus if cpu.lockup is not None] == [3]
+    assert cpus[3].lockup is not None
+    assert cpus[3].lockup.kind == "hard"
+    assert cpus[3].lockup.evidence == "the hard-lockup detector reported it"
+
+
+def test_the_count_that_the_detector_saw_is_beside_the_one_now(with_perf: Target) -> None:
+    query = CpusQuery(cpu="3", watchdog=True)
+    printed = text(query, answer(with_perf, query))
+    assert "performance counters" in printed
+    ran = re.search(r"ran (\d+) times, (\d+) when the detector last looked", printed)
+    assert ran is not None
+    assert ran[1] == ran[2]
+
+
+def test_a_kernel_with_the_buddy_detector_says_so(with_perf: Target) -> None:
+    program = with_perf.program
+    name = "watchdog_buddy_check_hardlockup"
+    symbol = Symbol(name, 0xFFFFFFFF81000000, 64, SymbolBinding.GLOBAL, SymbolKind.FUNC)
+    program.register_symbol_finder(
+        "buddy",
+        lambda _program, wanted, _address, _one: [symbol] if wanted == name else [],
+        enable_index=0,
+    )
+    (cpu,) = answer(with_perf, CpusQuery(cpu="0", watchdog=True)).cpus
+    assert cpu.health is not None
+    assert cpu.health.watchdog.hardlockup_detector == "buddy"
 
 
 # Dialect.
