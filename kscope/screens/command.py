@@ -99,6 +99,7 @@ class CommandScreen(DashboardScreen):
 
     def compose(self) -> ComposeResult:
         self._shown: Output | None = None
+        self._lines: list[str] = []
         self._recalled: int | None = None
         self._draft = ""
         self._completion: Completion | None = None
@@ -182,6 +183,7 @@ class CommandScreen(DashboardScreen):
 
     def _show(self, output: Output | None) -> None:
         self._shown = output
+        self._lines = [] if output is None else output.text.splitlines()
         if output is None:
             self._view.show_state(
                 Empty("no command has been run", "type one below; help lists them")
@@ -205,8 +207,8 @@ class CommandScreen(DashboardScreen):
         output = self._shown
         if output is None:
             return
-        lines = output.text.splitlines()
-        shown = [text for text in lines if self._bar.filter.matches(text)]
+        lines, filtered = self._lines, self._bar.filter
+        shown = [text for text in lines if filtered.matches(text)] if filtered.active else lines
         errors = output.error.splitlines()[:_ERROR_LINES]
         both = _Joined(OutputLines(shown), OutputLines(errors, "critical"))
         nothing = "it printed nothing" if not lines else "no line matches"

@@ -1,156 +1,102 @@
-"""What kscope answers to crash command lines, and the equivalents it names, against crash and drgn.
+"""What kscope shows, its crash command and its drgn code, against each other.
 
-The texts must be the same, but for crash's ORIG_RAX, which is not among the registers that drgn
-unwinds, the compiler's suffixes of functions, and the order of tasks that last ran at one time.
+Views are shown in several states. Their crash commands are run in crash 8.0.6 where that opens the
+dump, all in one run, and their drgn code in one process; both must show the same.
 """
 
 import contextlib
-import datetime
 import io
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import drgn
 import pytest
 
-from kscope.dialect import views
-from kscope.model.backtrace import BacktraceQuery
-from kscope.model.base import Query
-from kscope.model.code import CodeQuery
-from kscope.model.cpus import CpusQuery
-from kscope.model.debug_info import DebugInfoQuery
-from kscope.model.evaluate import EvaluateQuery
-from kscope.model.log import LogQuery
-from kscope.model.struct import StructQuery
-from kscope.model.system import SystemQuery
-from kscope.model.tasks import TasksQuery
-from tests.dialect.interpreting import interpreter
+from kscope.target.target import Target
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
-from tests.on_lab.opening import SERIES, open_lab
+from tests.on_lab.opening import CAPTURED, PANICS, SERIES, open_lab
+from tests.on_lab.shown import Shown, bare, shown
 
 pytestmark = pytest.mark.lab
 
-NAME = "hung-task"
-
-LINES = (
-    "ps", "ps -S", "ps -A", "ps -m", "ps -y FIFO", "ps -G -k", "ps -u", "ps -H 1 2",
-    "ps -m | grep UN", "ps -m -C 0", "set 1", "set", "foreach UN ps", "foreach kernel UN set",
-    "foreach user IN ps -m", "runq -t", "runq -m", "runq -T", "log", "log -t", "log -m",
-    "struct list_head", "struct -o list_head", "struct -o page",
-    "struct task_struct.pid,flags init_task", "struct -x task_struct.flags init_task",
-    "struct list_head.next -o", "struct nosuch", "task_struct.prio init_task",
-    "eval 4096", "eval -b 0x1234", "eval init_task + 8", "eval (1 << 20)", "p runqueues",
-    "p 1+2*3", "p sizeof(struct page)", "p (1 << 20)", "p &init_task", "p -x init_task.flags",
-    "mod -t", "foreach UN bt", "foreach UN bt -s", "bt -r 1", "bt -T 1", "bt 99999", "bt -c 99",
-    "set 99999", "echo a b",
+IN_FULL = "hung-task"
+"""The dump on which also what takes long is shown."""
+CASES = [
+    (name, series, types)
+    for name in (*PANICS, *CAPTURED, "offline-cpu", "many")
+    for series in SERIES
+    # Either source of types on every dump would be the same work twice.
+    for types in (
+        ("btf", "dwarf") if name == IN_FULL else ("btf",) if series == "6.1" else ("dwarf",)
+    )
+]
+_CRASH_CANNOT = re.compile(
+    r"Usage:|command not found|invalid (?:option|argument|data structure|input|task|start)|"
+    r"not (?:supported|applicable)|does not exist|^\w+: .*: (?:not|no such)", re.MULTILINE
 )  # fmt: skip
 
-_ORIG_RAX = re.compile(r"ORIG_RAX: \w+  ")
-_CLONE = re.compile(r"\.(?:isra|constprop|part|cold)\.?\d*")
-_DATE = re.compile(r"\[(\w+ \w+ +\d+ [\d:]+) \w+ (\d+)\] (.*)")
+
+@pytest.mark.parametrize(("name", "series", "types"), CASES)
+def test_crash_and_drgn_show_the_same(name: str, series: str, types: str) -> None:
+    views = list(shown(open_lab(name, series, types), everything=name == IN_FULL))
+    if name != IN_FULL:
+        views = views[NAMES.index(name) % _PARTS :: _PARTS]
+    different = list(_in_drgn(open_lab(name, series, "dwarf"), views))
+    # crash 8.0.6 cannot open a 6.1 dump of a machine that did not panic.
+    if series != "6.1" or name in (*PANICS, "offline-cpu"):
+        different += _in_crash(name, series, views)
+    assert not different, "\n".join(different)
 
 
-def normal(text: str) -> list[str]:
-    lines = [
-        _CLONE.sub("", _ORIG_RAX.sub("", line)).rstrip()
-        for line in text.splitlines()
-        if line.strip()
-    ]
-    by_time = all(line.startswith("[") and "PID: " in line for line in lines)
-    return sorted(lines) if by_time else lines
-
-
-@pytest.mark.parametrize("series", SERIES)
-async def test_the_answers_are_crashs(series: str) -> None:
-    ours = interpreter(open_lab(NAME, series))
-    different = []
-    for line, theirs in zip(LINES, crash(find(NAME, series), LINES), strict=True):
-        output = await ours.run(line)
-        text = output.text or output.error
-        if normal(text) != normal(theirs):
-            different.append((line, normal(text)[:3], normal(theirs)[:3]))
-    assert not different
-
-
-async def test_dates_in_the_log_are_crashs_to_the_second() -> None:
-    output = await interpreter(open_lab(NAME, "6.1")).run("log -T")
-    (theirs,) = crash(find(NAME, "6.1"), ["log -T"])
-    pairs = zip(_DATE.findall(output.text), _DATE.findall(theirs), strict=True)
-    for (day, year, text), (their_day, their_year, their_text) in pairs:
-        assert text.rstrip() == their_text.rstrip()
-        moments = [
-            datetime.datetime.strptime(f"{date} {of}", "%a %b %d %H:%M:%S %Y")
-            for date, of in ((day, year), (their_day, their_year))
-        ]
-        # crash counts from a boot time in whole seconds.
-        assert abs(moments[0] - moments[1]) <= datetime.timedelta(seconds=1)
-
-
-async def test_the_date_of_a_line_is_the_one_that_the_line_says() -> None:
-    # crash 8.0.6 takes this kernel's uptime for 3 minutes more than it is.
-    lines = await interpreter(open_lab(NAME, "6.12")).run("log -T | grep 'system clock to'")
-    found = re.search(r" (\d\d:\d\d:\d\d) .*T(\d\d:\d\d:\d\d) UTC", lines.text)
-    assert found is not None
-    assert found[1] == found[2]
-
-
-QUERIES: tuple[Query[Any], ...] = (
-    SystemQuery(),
-    LogQuery(),
-    LogQuery(human_time=True),
-    LogQuery(match="hung"),
-    TasksQuery(),
-    TasksQuery(sort="time", reverse=True),
-    TasksQuery(state="UN"),
-    TasksQuery(kthreads=True, leaders=True),
-    TasksQuery(policy="FIFO"),
-    CpusQuery(runqueue=True),
-    CpusQuery(backtrace=True),
-    CpusQuery(),
-    BacktraceQuery(tasks="1 2"),
-    DebugInfoQuery(),
-    StructQuery(type="list_head", offsets=True),
-    StructQuery(type="task_struct.pid,flags", address="init_task"),
-    EvaluateQuery(expression="jiffies"),
-    CodeQuery(start="schedule", count=3),
-)
-
-
-@pytest.mark.parametrize("series", SERIES)
-async def test_every_equivalent_is_a_command_that_crash_has(series: str) -> None:
-    commands = [views.equivalent(query).crash for query in QUERIES]
-    for command, printed in zip(commands, crash(find(NAME, series), commands), strict=True):
-        assert printed.strip(), command
-        assert "invalid" not in printed[:200], (command, printed[:200])
-        assert "command not found" not in printed, command
-        assert "Usage:" not in printed, (command, printed[:200])
-
-
-@pytest.mark.parametrize("series", SERIES)
-@pytest.mark.parametrize("query", QUERIES, ids=lambda query: repr(query)[:60])
-def test_the_drgn_code_of_every_equivalent_runs(series: str, query: Query[Any]) -> None:
-    program = open_lab(NAME, series, "dwarf").program
-    code = views.equivalent(query).drgn
-    printed = io.StringIO()
-    drgn.set_default_prog(program)
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "equivalent", "exec"), {"prog": program})
-    finally:
-        drgn.set_default_prog(None)
-    assert printed.getvalue().strip()
-
-
-@pytest.mark.parametrize("line", ["mod", "kmem -i", "ps -p 1", "bt 1", "foreach UN bt", "sys"])
-async def test_the_drgn_code_of_a_command_runs(line: str) -> None:
-    target = open_lab(NAME, "6.1")
-    output = await interpreter(target).run(line)
-    printed = io.StringIO()
+def _in_drgn(target: Target, views: list[Shown]) -> Iterator[str]:
     drgn.set_default_prog(target.program)
     try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(output.drgn, "equivalent", "exec"), {"prog": target.program})
+        for view in filter(lambda view: view.equivalent.drgn, views):
+            printed = io.StringIO()
+            code = compile(view.equivalent.drgn, view.what, "exec")
+            try:
+                with contextlib.redirect_stdout(printed):
+                    exec(code, {"prog": target.program})
+            except Exception as error:
+                yield f"{view.what}: drgn: {type(error).__name__}: {error}"
+                continue
+            wanted = view.facts if view.drgn_facts is None else view.drgn_facts
+            exact = view.exact and bool(view.in_drgn) and view.drgn_facts is None
+            yield from _differences(
+                view, "drgn", printed.getvalue(), wanted, view.in_drgn, exact=exact
+            )
     finally:
         drgn.set_default_prog(None)
-    assert printed.getvalue().strip()
+
+
+def _in_crash(name: str, series: str, views: list[Shown]) -> Iterator[str]:
+    views = [view for view in views if view.equivalent.crash]
+    commands = [view.equivalent.crash for view in views]
+    for view, printed in zip(views, crash(find(name, series), commands), strict=True):
+        if _CRASH_CANNOT.search(printed[:400]) or (view.facts and not printed.strip()):
+            yield f"{view.what}: crash> {view.equivalent.crash}: {printed[:200]}"
+            continue
+        yield from _differences(view, "crash", printed, view.facts, view.in_crash, exact=view.exact)
+
+
+def _differences(
+    view: Shown, tool: str, printed: str, wanted: Iterable[str], pattern: str, *, exact: bool
+) -> Iterator[str]:
+    text = bare(printed)
+    if pattern:
+        # Of a pattern with several groups one matches.
+        found = [
+            "".join(filter(None, match.groups())) or match[0]
+            for match in re.finditer(pattern, text, re.MULTILINE)
+        ]
+        missing = sorted(set(wanted) - set(found))
+        more = sorted(set(found) - set(wanted)) if exact else []
+    else:
+        missing, more = [fact for fact in wanted if fact not in text], []
+    if missing or more:
+        command = view.equivalent.crash if tool == "crash" else ""
+        yield (
+            f"{view.what}: {tool} {command}: {len(missing)} missing, "
+            f"{missing[:3]}; more: {more[:3]}; {text[:200]!r}"
+        )

@@ -5,6 +5,7 @@ from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
 from kscope.dialect.crash.options import parse_options
+from kscope.dialect.crash.writing import written
 from kscope.model.log import LogQuery
 
 SUMMARY = "the kernel's log"
@@ -20,7 +21,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     if "-T" in options and log.boot_time_ns is None:
         why = next((u.why for u in log.unreadable), "the time of boot cannot be read")
         raise CommandError(f"log: -T: {why}")
-    return "\n".join(
+    return await written(
         layout.line(
             record,
             log.boot_time_ns if "-T" in options else None,

@@ -1,6 +1,7 @@
 """``ps``: tasks."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from kscope.dialect import tasks as layout
 from kscope.dialect.crash.errors import CommandError
@@ -8,6 +9,7 @@ from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine, Word
 from kscope.dialect.crash.options import parse_options
 from kscope.dialect.crash.selecting import tasks_named
+from kscope.dialect.crash.writing import written
 from kscope.model.tasks import Task, TasksQuery, parse_cpus
 
 SUMMARY = "tasks, their states, and when they last ran"
@@ -42,19 +44,19 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     if "-S" in options:
         return _counts(tasks)
     if "-m" in options:
-        return _by_time(tasks, options, words)
-    rows = [layout.line(task, answer.physical_memory_bytes) for task in tasks]
-    return "\n".join(rows if "-H" in options else [layout.HEADER, *rows])
+        return await _by_time(tasks, options, words)
+    rows = (layout.line(task, answer.physical_memory_bytes) for task in tasks)
+    return await written(rows if "-H" in options else chain([layout.HEADER], rows))
 
 
-def _by_time(tasks: Sequence[Task], options: dict[str, str], words: Sequence[Word]) -> str:
+async def _by_time(tasks: Sequence[Task], options: dict[str, str], words: Sequence[Word]) -> str:
     # The most recently run first; those of which it is not known at the end.
     ordered = sorted(
         tasks,
         key=lambda t: (t.since_last_arrival_ns is None, t.since_last_arrival_ns or 0),
     )
     if "-C" not in options:
-        return "\n".join(layout.line_with_time(task) for task in ordered)
+        return await written(layout.line_with_time(task) for task in ordered)
     if words:
         raise CommandError("ps: -C option is not applicable with specified tasks")
     wanted = options["-C"]

@@ -6,6 +6,7 @@ from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
 from kscope.dialect.crash.options import parse_options
 from kscope.dialect.crash.selecting import address_in
+from kscope.dialect.crash.writing import written
 from kscope.model.address import AddressQuery
 from kscope.model.base import QueryError
 from kscope.model.symbols import NamedSymbol, Symbols, SymbolsQuery
@@ -22,7 +23,8 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     options, words = parse_options(line, "lpnm:q:", USAGE)
     if {"-l", "-m", "-q"} & options.keys():
         query = SymbolsQuery(module=options.get("-m", ""), containing=options.get("-q", ""))
-        return layout.text(query, await _ask(interpreter, query))
+        found = await _ask(interpreter, query)
+        return await written(map(layout.line, found.symbols))
     if not words:
         raise CommandError(f"sym: no symbol or address given\nUsage: {USAGE}")
     before, after = "-p" in options, "-n" in options
