@@ -21,15 +21,16 @@ from tests.on_lab.shown import Shown, bare, shown
 pytestmark = pytest.mark.lab
 
 IN_FULL = "hung-task"
-"""The dump on which also what takes long is shown."""
+"""The dump on which every view is shown, also what takes long; on the others a part of them."""
+_PARTS = 4
+NAMES = (*PANICS, *CAPTURED, "offline-cpu", "many")
 CASES = [
     (name, series, types)
-    for name in (*PANICS, *CAPTURED, "offline-cpu", "many")
+    for name in NAMES
     for series in SERIES
-    # Either source of types on every dump would be the same work twice.
-    for types in (
-        ("btf", "dwarf") if name == IN_FULL else ("btf",) if series == "6.1" else ("dwarf",)
-    )
+    for types in ("btf", "dwarf")
+    # Both on one of the dumps, else one each.
+    if name == IN_FULL or (types == "btf") == (series == "6.1")
 ]
 _CRASH_CANNOT = re.compile(
     r"Usage:|command not found|invalid (?:option|argument|data structure|input|task|start)|"
