@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from kscope.dialect.views import Equivalent
-from kscope.model.survey import Finding, Panic, RuleReport, Survey, SurveyQuery
+from kscope.model.survey import Finding, RuleReport, Survey, SurveyQuery
 
 QUERY = SurveyQuery
 
@@ -61,12 +61,15 @@ def _head(survey: Survey) -> Iterator[str]:
         f"types from {target.types.upper()}" if target.types != "none" else "no types",
     ]
     yield " · ".join(filter(None, facts))
-    yield f"PANIC    {panic_words(survey.panic)}"
+    yield f"PANIC    {panic_words(survey)}"
     yield f"VERDICT  {survey.verdict}"
 
 
-def panic_words(panic: Panic) -> str:
+def panic_words(survey: Survey) -> str:
     """The panic in one line."""
+    panic = survey.panic
+    if panic.kind == "none" and any(each.what == "the log" for each in survey.unreadable):
+        return "not known: the log cannot be read"
     if panic.kind == "none":
         return "none: this machine did not panic"
     where = f", {panic.comm} {panic.pid}" if panic.pid is not None else ""
@@ -129,7 +132,7 @@ def markdown(result: Survey) -> str:
         ("Kernel", f"{target.release} {target.arch}".strip()),
         ("Build ID", target.build_id),
         ("CPUs", target.cpus),
-        ("Panic", panic_words(result.panic)),
+        ("Panic", panic_words(result)),
     ):
         if value:
             lines.append(f"- {name}: {_escaped(str(value))}")

@@ -41,8 +41,9 @@ class Facts:
         """The log with its reports; empty if it cannot be read."""
         try:
             return log(self.target, LogQuery())
-        except QueryError:
-            return Log(records=(), reports=(), boot_time_ns=None)
+        except QueryError as error:
+            unreadable = (Unreadable("the log", error.sentence),)
+            return Log(records=(), reports=(), boot_time_ns=None, unreadable=unreadable)
 
     @cached_property
     def panic_message(self) -> str:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kscope.dialect.survey import text
 from kscope.headless import open_here
 from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.target import OpenQuery
@@ -271,6 +272,11 @@ def test_a_dump_without_types_says_which_rules_did_not_run_and_why() -> None:
     unable = [rule for rule in survey.rules if rule.outcome == "not run"]
     assert unable
     assert all("types" in rule.why for rule in unable)
+
+
+def test_a_dump_without_its_log_does_not_claim_that_the_machine_lived() -> None:
+    survey = surveyed(find("truncated-elf"))
+    assert "PANIC    not known: the log cannot be read" in text(SurveyQuery(), survey)
 
 
 def test_dumps_of_two_kernels_that_died_alike_have_one_signature() -> None:
