@@ -1,5 +1,6 @@
 """The dashboard as a program in a real terminal, from its start to a clean end."""
 
+import json
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pytest
+from platformdirs import user_state_path
 
 _SECONDS = 20.0
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\x1b\][^\x07]*\x07")
@@ -65,6 +67,12 @@ class Terminal:
 
     def settings_now(self) -> list[object]:
         return list(termios.tcgetattr(self._master))
+
+    def hang_up(self) -> None:
+        """What happens when the connection to the terminal is lost."""
+        os.close(self._master)
+        # Whoever reads from it next.
+        self._master = os.open(os.devnull, os.O_RDONLY)
 
     def _read_until(self, condition: object, failure: str) -> None:
         assert callable(condition)
@@ -133,6 +141,23 @@ def test_a_signal_ends_it_cleanly_and_leaves_no_worker(
     while any(map(is_running, workers)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(is_running, workers))
+
+
+def test_a_connection_that_is_lost_ends_it_keeps_the_place_and_leaves_no_worker(
+    terminal: Terminal,
+) -> None:
+    terminal.wait_for("hung_task: blocked tasks")
+    terminal.press("2")
+    terminal.wait_for("Reports")
+    workers = workers_of(terminal.process_id)
+    terminal.hang_up()
+    processes = [terminal.process_id, *workers]
+    end = time.monotonic() + 10
+    while any(map(is_running, processes)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(is_running, processes))
+    (left,) = (user_state_path("kscope", appauthor=False) / "dumps").iterdir()
+    assert json.loads(left.read_text())["screen"] == "log"
 
 
 def test_nothing_is_sent_while_nothing_happens(terminal: Terminal) -> None:
