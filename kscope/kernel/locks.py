@@ -203,7 +203,8 @@ class _Graph:
             node.category, node.words = "io", f"for {frozen} to be thawed"
             return
         node.category, node.words = category_of(wait, node.functions, node.in_iowait)
-        if node.category == "io" and node.stack is not None:
+        throttled = any(name.startswith("balance_dirty_pages") for name in node.functions)
+        if (node.category == "io" or throttled) and node.stack is not None:
             node.device = self._devices.of(wait, node.stack)
             if node.device:
                 node.words += f" on {node.device}"

@@ -1,16 +1,21 @@
 """Who has the memory: shared by what tells of its exhaustion."""
 
+import re
+
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence
 from kscope.model.tasks import Task
 from kscope.triage.facts import Facts
+from kscope.triage.waiting import LONG_NS, waited
 
 _LARGEST = 5
 _MIB = 1 << 20
 
 _MANY = 3
-"""Tasks in direct reclaim at the same moment."""
+"""Tasks in direct reclaim at the same moment, one of them for long."""
+
+_THROTTLED = re.compile(r"balance_dirty_pages")
 
 
 def size(value: int | None) -> str:
@@ -49,15 +54,22 @@ def of_counters(counters: dict[str, int]) -> Evidence:
 
 
 def reclaiming(facts: Facts) -> list[Blocked]:
-    """Tasks that wait for memory, the longest first."""
-    return [task for task in facts.locks.blocked if task.category == "memory"]
+    """Tasks that wait for memory, the longest first; writers that are throttled do not."""
+    return [
+        task
+        for task in facts.locks.blocked
+        if task.category == "memory" and not any(map(_THROTTLED.match, task.functions))
+    ]
 
 
 def is_exhausted(facts: Facts) -> bool:
     """Whether there is so little memory that it is told of by itself."""
     if facts.panic.kind == "oom":
         return False  # told of as the panic
-    return all(zone.exhausted for zone in facts.zones) or len(reclaiming(facts)) >= _MANY
+    if all(zone.exhausted for zone in facts.zones):
+        return True
+    found = reclaiming(facts)
+    return len(found) >= _MANY and waited(found) >= LONG_NS
 
 
 def shrinker_of(task: Blocked) -> str:
@@ -70,4 +82,4 @@ def shrinker_of(task: Blocked) -> str:
 
 def for_how_long(tasks: list[Blocked]) -> str:
     """The longest wait of them, in words."""
-    return in_words(max((task.since_last_arrival_ns or 0 for task in tasks), default=0))
+    return in_words(waited(tasks))

@@ -193,6 +193,7 @@ STATES = {
     ("read", False): "UN",
     ("read-shared", False): "UN",
     ("read-shared", True): "UN",
+    ("overwrite", False): "UN",
     ("create", False): "UN",
     ("create-synced", False): "UN",
     ("mkdir-synced", False): "UN",

@@ -71,6 +71,13 @@ def test_the_disk_that_does_not_answer_is_named_with_its_requests_and_who_waits(
     assert expected <= set(finding.tasks)
 
 
+def test_a_writer_that_is_throttled_wakes_every_few_ms_and_yet_waits_for_the_disk(
+    stuck: LabDump, survey: Survey
+) -> None:
+    (finding,) = of_rule(survey, "block-requests")
+    assert stuck.task("dirtier")["pid"] in finding.tasks
+
+
 def test_causes_come_before_the_queues_behind_their_victims(survey: Survey) -> None:
     rules = [finding.rule for finding in survey.findings]
     assert rules.index("block-requests") < rules.index("lock-chain")

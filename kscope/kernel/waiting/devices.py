@@ -32,7 +32,7 @@ class Devices:
 
     def of(self, wait: Wait | None, stack: Stack) -> str:
         """The disk's name, such as ``vda``; empty if it cannot be told."""
-        for way in (self._by_wait, self._by_request):
+        for way in (self._by_wait, self._by_request, self._by_writeback):
             try:
                 found = way(wait, stack)
             except READ_ERRORS:
@@ -65,6 +65,22 @@ class Devices:
         """By a request in flight that leads back to something that the task has on its stack."""
         words = {*stack.words, *range(stack.start, stack.start + 8 * len(stack.words), 8)}
         return next((disk for key, disk in self._in_flight.items() if key in words), "")
+
+    def _by_writeback(self, wait: Wait | None, stack: Stack) -> str:  # noqa: ARG002
+        """A writer that is throttled has the device's ``bdi_writeback`` on its stack."""
+        if not any(name.startswith("balance_dirty_pages") for name in stack.functions):
+            return ""
+        return next((self._writebacks[w] for w in stack.words if w in self._writebacks), "")
+
+    @cached_property
+    def _writebacks(self) -> dict[int, str]:
+        found = {}
+        for disk in for_each_disk(self._program):
+            try:
+                found[disk.bdi.wb.address_of_().value_()] = printable(disk_name(disk))
+            except READ_ERRORS:
+                continue
+        return found
 
     @cached_property
     def _journals(self) -> dict[int, str]:

@@ -14,7 +14,7 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
         r"throttle_direct_reclaim|reclaim_throttle|try_to_free_(?:mem_cgroup_)?pages|"
         r"__alloc_pages_(?:slowpath|direct_reclaim)|shrink_(?:node|lruvec|inactive_list|slab)|"
         r"mem_cgroup_handle_over_high|mem_cgroup_oom_synchronize|congestion_wait")),
-    ("memory", "for dirty pages to be written (it is throttled)", re.compile(
+    ("memory", "for dirty pages to be written (throttled)", re.compile(
         r"balance_dirty_pages")),
     ("io", "for a frozen filesystem to be thawed", re.compile(r"freeze_super|sb_start_write|"
         r"__sb_start_write|sb_wait_write")),
@@ -24,7 +24,7 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
         r"xlog_(?:grant|wait|cil)|xfs_log_force")),
     ("io", "for the tasks that have the journal's transaction open", re.compile(
         r"jbd2_journal_wait_updates")),
-    ("io", "for an NFS or RPC server", re.compile(
+    ("io", "for an NFS or RPC server (by its stack)", re.compile(
         r"rpc_wait_bit_killable|__rpc_execute|rpc_execute|nfs4?_|nlmclnt_")),
     ("io", "for a FUSE server", re.compile(r"request_wait_answer|fuse_")),
     ("io", "for block I/O", re.compile(

@@ -20,6 +20,7 @@
  *	use-up DEVICE	read it, past the page cache, until it no longer answers
  *	read FILE	read it, as do two processes that share one open file
  *	read-shared FILE
+ *	overwrite FILE	write 4 MiB to it
  *	create FILE	create it and write to it
  *	create-synced FILE	and wait until that is on the disk
  *	mkdir-synced DIRECTORY
@@ -252,6 +253,16 @@ static void read_file(const char *path, int shared)
 		;
 }
 
+static void overwrite(const char *path)
+{
+	static char buffer[1 << 16];
+	int file = open(path, O_WRONLY), i;
+
+	for (i = 0; i < 64; i++)
+		if (write(file, buffer, sizeof(buffer)) < 0)
+			fail(path);
+}
+
 static void create_file(const char *path, int synced)
 {
 	int file = open(path, O_CREAT | O_WRONLY, 0600);
@@ -348,6 +359,8 @@ static void do_it(const char *doing, const char *argument)
 		read_file(argument, 0);
 	} else if (!strcmp(doing, "read-shared")) {
 		read_file(argument, 1);
+	} else if (!strcmp(doing, "overwrite")) {
+		overwrite(argument);
 	} else if (!strcmp(doing, "create")) {
 		create_file(argument, 0);
 	} else if (!strcmp(doing, "create-synced")) {

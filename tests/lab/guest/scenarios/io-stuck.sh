@@ -12,6 +12,7 @@ mount -t ext4 -o noatime,commit=3 /dev/vdb /srv
 mkdir /srv/mail /srv/mail/cold
 dd if=/dev/zero of=/srv/mail/large bs=64k count=16 2> /dev/null
 dd if=/dev/zero of=/srv/mail/cold/file bs=64k count=1 2> /dev/null
+dd if=/dev/zero of=/srv/dirty bs=64k count=64 2> /dev/null
 sync
 echo 3 > /proc/sys/vm/drop_caches
 # The directory's own block only: what lies in it is to be read from a disk that answers no more.
@@ -45,6 +46,9 @@ while [ "$now" != "$before" ]; do
 	before=$now
 	read -r now rest < /sys/block/vdb/stat
 done
+# Who dirties more pages than may be dirty is throttled until some have been written.
+setting vm/dirty_bytes 262144
+storlab-task -n dirtier overwrite /srv/dirty &
 storlab-task -n reader read /srv/mail/large &
 storlab-task -n sharer read-shared /srv/mail/cold/file &
 storlab-task -n syncer create-synced /srv/mail/new &
