@@ -76,7 +76,7 @@ class Walk(Result, frozen=True, kw_only=True):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class ListQuery(Query[Walk], frozen=True, kw_only=True):
+class ListQuery(Query[Walk], frozen=True, kw_only=True, tag="list", tag_field="walks"):
     """The elements of a list, or of an array."""
 
     deadline_seconds: ClassVar[float] = 120.0

@@ -8,7 +8,7 @@ from kscope.model.base import Query
 from kscope.model.list import Walk
 
 
-class TreeQuery(Query[Walk], frozen=True, kw_only=True):
+class TreeQuery(Query[Walk], frozen=True, kw_only=True, tag="tree", tag_field="walks"):
     """The elements of a tree, in order."""
 
     deadline_seconds: ClassVar[float] = 120.0

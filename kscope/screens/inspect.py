@@ -74,12 +74,24 @@ _TAGS = "0x7"
 """The bits of a pointer that the kernel keeps something else in: all its objects are aligned."""
 
 
+_MOST_KEPT = 30
+
+
+class InspectAsLeft(msgspec.Struct, frozen=True):
+    """What is kept of this screen from one run to the next."""
+
+    way_here: tuple[Visit, ...] = ()
+    """The last places, the one that is open last."""
+    hexadecimal: bool = False
+
+
 class InspectScreen(DashboardScreen):
     """A place in memory, with ways from it to others."""
 
     DIGIT: ClassVar[str] = "5"
     NAME: ClassVar[str] = "Inspect"
     OPENS: ClassVar[tuple[type[Any], ...]] = (AddressLink, SymbolLink)
+    REMEMBERS: ClassVar[InspectAsLeft] = InspectAsLeft()
     HELP_HEADING: ClassVar[str] = "On the Inspect screen"
     DEFAULT_CSS = """
     InspectScreen > #inspect-path { padding: 0 1; }
@@ -250,6 +262,22 @@ class InspectScreen(DashboardScreen):
         """Back to a place."""
         if isinstance(place, Visit) and place is not self._visit:
             self._go(place)
+
+    def remembered(self) -> InspectAsLeft | None:
+        """The places on the way here, with their faces and what was unfolded."""
+        self._keep_cursor()
+        way_here = tuple(self._history.way_here[-_MOST_KEPT:])
+        return InspectAsLeft(way_here, self._hexadecimal) if way_here else None
+
+    def restore(self, remembered: InspectAsLeft) -> None:
+        """Open the place again, and the way back from it."""
+        if not remembered.way_here:
+            return
+        # The place that one begins with is on its way.
+        self.workers.cancel_group(self, "place")
+        self._hexadecimal = remembered.hexadecimal
+        self._history.restore(remembered.way_here)
+        self._show_visit()
 
     # Faces.
 

@@ -1,5 +1,6 @@
 """Where the reader of the Inspect screen was: places, the ways to them, what was open there."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,10 +81,20 @@ class History:
         return self._visits[self._position] if self._position >= 0 else None
 
     @property
+    def way_here(self) -> list[Visit]:
+        """All places up to this one."""
+        return self._visits[: self._position + 1]
+
+    def restore(self, visits: Iterable[Visit]) -> None:
+        """Be where ``way_here`` led, with nothing ahead."""
+        self._visits = list(visits)
+        self._position = len(self._visits) - 1
+
+    @property
     def path(self) -> list[Visit]:
         """From the place that was named to this one, each followed from the one before."""
         path: list[Visit] = []
-        for visit in reversed(self._visits[: self._position + 1]):
+        for visit in reversed(self.way_here):
             path.insert(0, visit)
             if visit.is_start:
                 break

@@ -116,6 +116,31 @@ async def test_the_locks_come_back_with_filter_line_and_lock(demo: Path) -> None
         assert screen(pilot).remembered() == left
 
 
+async def test_inspect_comes_back_with_its_place_what_was_open_and_the_way_back(
+    demo: Path,
+) -> None:
+    typed = ("5", "o", "ctrl+u", *"init_task.tasks", "enter")
+    async with opened(demo, *typed, "down", "enter", "i") as pilot:
+        left = screen(pilot).remembered()
+        await pilot.press("ctrl+c")
+    assert len(left.way_here) > 2
+    assert left.way_here[-1].face == "address"
+    async with opened(demo) as pilot:
+        assert screen(pilot).remembered() == left
+        await keys("q", "q")(pilot)
+        assert len(screen(pilot).remembered().way_here) < len(left.way_here)
+
+
+async def test_a_walk_comes_back(demo: Path) -> None:
+    async with opened(demo, "5", "o", "ctrl+u", *"init_task.tasks", "enter") as pilot:
+        await keys("l")(pilot)
+        left = screen(pilot).remembered()
+        assert left.way_here[-1].walk is not None
+        await pilot.press("ctrl+c")
+    async with opened(demo) as pilot:
+        assert screen(pilot).remembered() == left
+
+
 async def test_a_dump_is_known_again_under_another_path(demo: Path, tmp_path: Path) -> None:
     await leave(demo, "2")
     moved = tmp_path / "moved"
