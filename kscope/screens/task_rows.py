@@ -91,19 +91,16 @@ class TaskList:
         for task in tasks:
             text = search_text(task)
             self._entries[task.task] = _Entry(TaskRow(task.task, task), text, text.lower())
-        self.tasks: list[Task] = []
-        self.rows: list[Row] = []
+        self.rows: list[TaskRow] = []
         """One a task, all of them."""
-        self._addresses: list[Address] = []
         self._texts: list[str] = []
         self._small_texts: list[str] = []
         self.sort("pid", reverse=False)
 
     def sort(self, by: str, *, reverse: bool) -> None:
         """Put them in another order."""
-        self.tasks = sort(self._by_pid, by, reverse=reverse)
-        self._addresses = [task.task for task in self.tasks]
-        ordered = [self._entries[address] for address in self._addresses]
+        entries = self._entries
+        ordered = [entries[task.task] for task in sort(self._by_pid, by, reverse=reverse)]
         self.rows = [entry.row for entry in ordered]
         self._texts = [entry.text for entry in ordered]
         self._small_texts = [entry.small_text for entry in ordered]
@@ -113,28 +110,20 @@ class TaskList:
         entry = self._entries.get(address)
         return None if entry is None else entry.row.task
 
-    def rows_of(self, addresses: Iterable[int]) -> list[TaskRow]:
-        """A row for each of these tasks."""
-        entries = self._entries
-        return [entries[address].row for address in addresses]
-
-    def choose(self, selection: TaskSelection[Any], text: TextFilter) -> list[Address]:
+    def choose(self, selection: TaskSelection[Any], text: TextFilter) -> list[TaskRow]:
         """The tasks that both leave, in the order of the list."""
-        chosen: list[Address] = self._matching(text)
-        tests = predicates(selection)
-        if tests:
-            entries = self._entries
-            for test in tests:
-                chosen = [address for address in chosen if test(entries[address].row.task)]
+        chosen = self._matching(text)
+        for test in predicates(selection):
+            chosen = [row for row in chosen if test(row.task)]
         return chosen
 
-    def _matching(self, text: TextFilter) -> list[Address]:
+    def _matching(self, text: TextFilter) -> list[TaskRow]:
         search, texts = self._search(text)
         if search is None:
-            return self._addresses
+            return self.rows
         if text.inverted:
-            return [a for a, t in zip(self._addresses, texts, strict=True) if search(t) is None]
-        return [a for a, t in zip(self._addresses, texts, strict=True) if search(t) is not None]
+            return [row for row, t in zip(self.rows, texts, strict=True) if search(t) is None]
+        return [row for row, t in zip(self.rows, texts, strict=True) if search(t) is not None]
 
     def _search(self, text: TextFilter) -> tuple[Callable[[str], object] | None, list[str]]:
         if text.pattern is None:

@@ -1,6 +1,6 @@
 """The tree of tasks: children below their parents, threads below their process."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from kscope.model.base import Address
 from kscope.model.tasks import Task
@@ -12,43 +12,61 @@ class Tree:
 
     def __init__(self, tasks: Sequence[Task], folding: dict[int, bool]) -> None:
         """
-        :param tasks: in the order that brothers are to have.
         :param folding: which rows the reader opened or closed, by address; kept here when there
             are more.
         """
         self._folding = folding
         self._above = _parents(tasks)
-        self._below: dict[int | None, list[Task]] = {}
-        for task in tasks:
-            self._below.setdefault(self._above.get(task.task), []).append(task)
         self._with_threads = {
             above
             for task in tasks
             if task.leader is False and (above := self._above.get(task.task))
         }
-        self._rows = self._all_open(tasks)
+        self._row_of = self._all_open(tasks)
+        self._rows: list[TaskRow] = []
+        self.put_in_order(self._row_of)
 
-    def _all_open(self, tasks: Sequence[Task]) -> list[TaskRow]:
-        rows: list[TaskRow] = []
-        placed: set[int] = set()
-        # Tasks that a damaged dump makes each other's ancestors hang below none of the roots.
-        for start in (self._below.get(None, ()), tasks):
-            for root in start:
-                self._place(root, rows, placed)
-        return rows
+    def _all_open(self, tasks: Sequence[Task]) -> dict[int, TaskRow]:
+        parents = set(self._above.values())
+        depths: dict[int, int] = {}
+        for task in tasks:
+            way = [task.task]
+            on_way = set(way)
+            while way[-1] not in depths:
+                above = self._above.get(way[-1])
+                if above is None:
+                    depths[way[-1]] = 0
+                elif above in on_way:
+                    # A damaged dump makes tasks each other's ancestors: here the circle is cut.
+                    del self._above[way[-1]]
+                else:
+                    way.append(above)
+                    on_way.add(above)
+            for lower, upper in zip(reversed(way[:-1]), reversed(way), strict=False):
+                depths[lower] = depths[upper] + 1
+        return {
+            task.task: TaskRow(
+                task.task, task, depths[task.task], True if task.task in parents else None
+            )
+            for task in tasks
+        }
 
-    def _place(self, root: Task, rows: list[TaskRow], placed: set[int]) -> None:
-        waiting = [(root, 0)]
+    def put_in_order(self, addresses: Iterable[int]) -> None:
+        """Give brothers the order that their addresses have here."""
+        above, row_of = self._above, self._row_of
+        below: dict[int | None, list[int]] = {}
+        for address in addresses:
+            below.setdefault(above.get(address), []).append(address)
+        rows = self._rows = []
+        waiting = [iter(below.get(None, ()))]
         while waiting:
-            task, depth = waiting.pop()
-            address = task.task
-            if address in placed:
-                continue
-            placed.add(address)
-            below = self._below.get(address)
-            rows.append(TaskRow(address, task, depth, True if below else None))
-            if below:
-                waiting += [(child, depth + 1) for child in reversed(below)]
+            for address in waiting[-1]:
+                rows.append(row_of[address])
+                if address in below:
+                    waiting.append(iter(below[address]))
+                    break
+            else:
+                waiting.pop()
 
     def fold(self, task: Task, opened: bool) -> None:
         """Open a row or close it."""
@@ -88,12 +106,11 @@ class Tree:
 
     def rows_of(self, meant: Collection[int]) -> list[Row]:
         """These tasks, by address, and their ancestors; nothing is closed."""
-        shown = set(meant)
-        for address in meant:
-            above = self._above.get(address)
-            while above is not None and above not in shown:
-                shown.add(above)
-                above = self._above.get(above)
+        above = self._above
+        shown = fresh = set[int](meant)
+        while fresh:
+            fresh = {int(above[a]) for a in fresh if a in above} - shown
+            shown = shown | fresh
         return [
             row if row.key in meant else row._replace(meant=False)
             for row in self._rows
@@ -107,7 +124,7 @@ def _parents(tasks: Sequence[Task]) -> dict[int, Address]:
     addresses = {task.task for task in tasks}
     parents: dict[int, Address] = {}
     for task in tasks:
-        above = leaders.get(task.tgid) if task.leader is False else None
+        above = leaders.get(task.tgid or 0) if task.leader is False else None
         if above is None and not task.idle and task.parent != task.task:
             above = task.parent if task.parent in addresses else None
         if above is not None:

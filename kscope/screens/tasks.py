@@ -1,6 +1,6 @@
 """Screen 3: every task, by stack, as a tree or flat, and all about the one under the cursor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -115,6 +115,7 @@ class TasksScreen(DashboardScreen):
         self._tasks: Tasks | None = None
         self._stacks: Stacks | None = None
         self._all = TaskList(())
+        self._all_resident: int | None = None
         self._tree: Tree | None = None
         self._folding: dict[int, bool] = {}
         """Rows of the tree that were opened or closed, by address."""
@@ -122,8 +123,10 @@ class TasksScreen(DashboardScreen):
         """Groups that were opened, by key."""
         self._filters = TaskFilters(self._filters_changed)
         self._order = ("", False)
-        self._shown: list[Task] = []
-        """The tasks that the filters leave."""
+        self._shown = 0
+        """How many tasks the filters leave."""
+        self._resident: int | None = None
+        """What those have in memory together."""
         self._marked: set[int] = set()
         self._wanted: TaskLink | None = None
         self._list = VirtualTable[Row](
@@ -177,14 +180,18 @@ class TasksScreen(DashboardScreen):
         """Take in the tasks found so far; there are more as long as there is no total."""
         self._tasks = tasks
         self._all = TaskList(tasks.tasks)
+        self._tree = None
+        self._all_resident = _resident_bytes(tasks.tasks)
         self._filters.count(tasks.tasks)
         self._order = ("", False)
         self._sort()
-        if self._arrangement != "stacks":
-            self._list.show_columns(
-                columns(self._remembered.columns, tasks, tree=self._arrangement == "tree")
-            )
+        self._show_columns()
         self._show_rows()
+
+    def _show_columns(self) -> None:
+        if self._tasks is not None and self._arrangement != "stacks":
+            in_tree = self._arrangement == "tree"
+            self._list.show_columns(columns(self._remembered.columns, self._tasks, tree=in_tree))
 
     def _show_stacks(self, stacks: Stacks) -> None:
         self._stacks = stacks
@@ -197,7 +204,8 @@ class TasksScreen(DashboardScreen):
         if order != self._order:
             self._order = order
             self._all.sort(order[0], reverse=order[1])
-            self._tree = None
+            if self._tree is not None:
+                self._tree.put_in_order(row.key for row in self._all.rows)
 
     def _arrange_list(self) -> None:
         """Show the arrangement that is chosen, once what it needs is there."""
@@ -207,23 +215,23 @@ class TasksScreen(DashboardScreen):
                      group="stacks", parts=True)  # fmt: skip
             return
         self.workers.cancel_group(self, "stacks")
-        names = self._remembered.columns
+        self._show_columns()
+        self._show_order()
+        self._show_rows()
+
+    def _show_order(self) -> None:
         sort, reverse = self._order
+        names = self._remembered.columns
         by = next((BY_NAME[name] for name in names if BY_NAME[name].sort == sort), None)
         self._list.show_sorted_by(
             by.title if by else "", descending=bool(by and by.largest_first) is not reverse
         )
-        if self._tasks is not None:
-            self._list.show_columns(columns(names, self._tasks, tree=self._arrangement == "tree"))
-            self._show_rows()
 
     def _filters_changed(self) -> None:
-        order = self._order
         self._sort()
-        if order != self._order:
-            self._arrange_list()
-        else:
-            self._show_rows()
+        if self._arrangement != "stacks":
+            self._show_order()
+        self._show_rows()
 
     def _show_rows(self) -> None:
         """Show the rows that the filters leave; stay on the row under the cursor."""
@@ -240,37 +248,37 @@ class TasksScreen(DashboardScreen):
     def _rows(self) -> list[Row]:
         if self._arrangement == "stacks":
             return self._stack_rows()
+        flat = self._arrangement == "flat"
         if not self._filter_anything:
-            self._shown = self._all.tasks
-            return self._all.rows if self._arrangement == "flat" else self._as_tree().rows()
+            self._shown, self._resident = len(self._all.rows), self._all_resident
+            return list(self._all.rows) if flat else self._as_tree().rows()
         chosen = self._all.choose(self._filters.selection, self._bar.filter)
-        flat = self._all.rows_of(chosen)
-        self._shown = [row.task for row in flat]
-        return list(flat) if self._arrangement == "flat" else self._as_tree().rows_of(set(chosen))
+        self._shown = len(chosen)
+        self._resident = _resident_bytes(row.task for row in chosen)
+        return list(chosen) if flat else self._as_tree().rows_of({row.key for row in chosen})
 
     def _stack_rows(self) -> list[Row]:
         assert self._stacks is not None
         text = self._bar.filter
-        selected, matching = None, set[Address]()
+        selected, matching = None, set[int]()
         if self._filters.leave_out:
-            selected = set(self._all.choose(self._filters.selection, TextFilter()))
+            selected = {row.key for row in self._all.choose(self._filters.selection, TextFilter())}
         if text.active:
-            matching = set(self._all.choose(TasksQuery(), text))
+            matching = {row.key for row in self._all.choose(TasksQuery(), text)}
         rows = stack_rows(self._stacks.groups, selected, text, matching, opened=self._opened)
-        addresses = (a for row in rows if isinstance(row, GroupRow) for a in row.addresses)
-        self._shown = [task for a in addresses if (task := self._all.task(a)) is not None]
+        self._shown = sum(len(row.members) for row in rows if isinstance(row, GroupRow))
         return rows
 
     def _as_tree(self) -> Tree:
         if self._tree is None:
-            self._tree = Tree(self._all.tasks, self._folding)
+            self._tree = Tree([row.task for row in self._all.rows], self._folding)
         return self._tree
 
     def _show_counts(self, tasks: Tasks) -> None:
         by_stack = self._stacks if self._arrangement == "stacks" else None
         total = len(tasks.tasks) if by_stack is None else by_stack.tasks
         complete = bool((by_stack or tasks).total)
-        shown = len(self._shown)
+        shown = self._shown
         spans = [Span(f"{shown:,} of {total:,}" if shown != total else f"{total:,} tasks")]
         if not complete:
             spans.append(Span(" so far"))
@@ -278,7 +286,7 @@ class TasksScreen(DashboardScreen):
             groups = sum(isinstance(row, GroupRow) for row in self._list.rows)
             spans.append(Span(f" · {groups:,} stack{'s' if groups != 1 else ''}"))
         elif complete:
-            spans += line(" · RSS ", *line(size(_resident_bytes(self._shown))))
+            spans += line(" · RSS ", *line(size(self._resident)))
         if self._marked:
             spans.append(Span(f" · {len(self._marked):,} marked"))
         self._pane.show_title(_TITLES[self._arrangement])
@@ -317,6 +325,11 @@ class TasksScreen(DashboardScreen):
 
     @on(FilterBar.Changed)
     def _filter_typed(self, _message: FilterBar.Changed) -> None:
+        self._show_rows()
+
+    def filter_by(self, source: str) -> None:
+        """Filter by a text, as if it had been typed."""
+        self._bar.apply(source)
         self._show_rows()
 
     @on(OneLine.Clicked)
@@ -502,7 +515,7 @@ class TasksScreen(DashboardScreen):
     @property
     def _marked_tasks(self) -> list[Task]:
         """In the order of the list."""
-        return [task for task in self._all.tasks if task.task in self._marked]
+        return [row.task for row in self._all.rows if row.key in self._marked]
 
     # The task under the cursor.
 
@@ -578,7 +591,7 @@ class TasksScreen(DashboardScreen):
     def _find(self, link: TaskLink) -> Task | None:
         if link.task is not None:
             return self._all.task(link.task)
-        return next((task for task in self._all.tasks if task.pid == link.pid), None)
+        return next((row.task for row in self._all.rows if row.task.pid == link.pid), None)
 
     def _move_to(self, task: Task) -> bool:
         if self._arrangement == "stacks":
@@ -624,7 +637,7 @@ class TasksScreen(DashboardScreen):
         return False
 
 
-def _resident_bytes(tasks: Sequence[Task]) -> int | None:
+def _resident_bytes(tasks: Iterable[Task]) -> int | None:
     """What these tasks have in memory together: what threads share counts once. ``None`` if that
     of one of them is not known."""
     by_mm = {task.mm: task.rss_bytes for task in tasks}
