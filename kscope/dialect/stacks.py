@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from kscope.dialect.tasks import drgn_conditions, drgn_imports, elapsed
 from kscope.dialect.views import Equivalent
 from kscope.model.stacks import Frame, Register, Segment, Stack, StackGroup, Stacks, StacksQuery
-from kscope.model.tasks import TasksQuery
+from kscope.model.tasks import UNKNOWN, TasksQuery, named
 
 QUERY = StacksQuery
 
@@ -17,11 +17,13 @@ def equivalent(query: StacksQuery) -> Equivalent:
     """``foreach … bt``, which shows every task's stack."""
     notes = ["crash shows every task by itself"]
     selectors = query.only.replace(",", " ").split()
-    states = query.state.upper().replace(",", " ").split()
+    states = named(query.state)
     if len(states) == 1:
         selectors += states
     elif states:
         notes.append("foreach takes one state at a time")
+    if UNKNOWN in query.state:
+        notes.append("crash cannot select what is unreadable")
     if query.kthreads:
         selectors.append("kernel")
     if query.user:
@@ -166,7 +168,7 @@ def frame_line(number: int, frame: Frame, *, interrupted: bool) -> str:
 
 _REGISTER_ROWS = (
     ("rip", "rsp", "rflags"), ("rax", "rbx", "rcx"), ("rdx", "rsi", "rdi"), ("rbp", "r8", "r9"),
-    ("r10", "r11", "r12"), ("r13", "r14", "r15"), ("cs", "ss"),
+    ("r10", "r11", "r12"), ("r13", "r14", "r15"), ("orig_rax", "cs", "ss"),
 )  # fmt: skip
 _DIGITS = {"rflags": 8, "cs": 4, "ss": 4}
 

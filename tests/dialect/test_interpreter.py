@@ -330,6 +330,12 @@ async def test_backtraces_can_be_asked_for_by_what_is_in_them(crash: Interpreter
     assert 0 < len(some) < len(every)
 
 
+async def test_a_backtrace_ends_in_what_the_system_call_saved(crash: Interpreter) -> None:
+    last = (await text(crash, "bt 1")).splitlines()[-1]
+    # init waits for its children: wait4() is 61.
+    assert last == "    ORIG_RAX: 000000000000003d  CS: 0033  SS: 002b"
+
+
 async def test_a_structure_is_what_whatis_shows(crash: Interpreter) -> None:
     assert await text(crash, "whatis struct list_head") == await text(crash, "struct list_head")
     assert await text(crash, "whatis -o list_head") == await text(crash, "struct -o list_head")

@@ -1,7 +1,7 @@
 """What kscope answers to crash command lines, against crash.
 
-The texts must be the same, but for crash's ORIG_RAX, which is not among the registers that drgn
-unwinds, the compiler's suffixes of functions, and the order of tasks that last ran at one time.
+The texts must be the same, but for the compiler's suffixes of functions and the order of tasks that
+last ran at one time.
 """
 
 import contextlib
@@ -31,20 +31,17 @@ LINES = (
     "eval 4096", "eval -b 0x1234", "eval init_task + 8", "eval (1 << 20)", "p runqueues",
     "p 1+2*3", "p sizeof(struct page)", "p (1 << 20)", "p &init_task", "p -x init_task.flags",
     "mod -t", "foreach UN bt", "foreach UN bt -s", "bt -r 1", "bt -T 1", "bt 99999", "bt -c 99",
-    "set 99999", "echo a b",
+    "set 99999", "echo a b", "bt 1", "bt -R schedule 1", "task -R pid,flags 1", "log -c",
+    "foreach UN task -R pid", "list task_struct.tasks -h init_task", "whatis -o list_head",
+    "list module.list -H modules", "whatis struct list_head", "set -c 0",
 )  # fmt: skip
 
-_ORIG_RAX = re.compile(r"ORIG_RAX: \w+  ")
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold)\.?\d*")
 _DATE = re.compile(r"\[(\w+ \w+ +\d+ [\d:]+) \w+ (\d+)\] (.*)")
 
 
 def normal(text: str) -> list[str]:
-    lines = [
-        _CLONE.sub("", _ORIG_RAX.sub("", line)).rstrip()
-        for line in text.splitlines()
-        if line.strip()
-    ]
+    lines = [_CLONE.sub("", line).rstrip() for line in text.splitlines() if line.strip()]
     by_time = all(line.startswith("[") and "PID: " in line for line in lines)
     return sorted(lines) if by_time else lines
 

@@ -16,6 +16,7 @@ from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.stack import kernel_stack_trace
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.unwinding.saved_registers import orig_rax
 from kscope.kernel.unwinding.telling import function_name
 from kscope.kernel.unwinding.unwind import physical_frames, unwinder
 from kscope.model.base import Address
@@ -85,7 +86,12 @@ def stretches(
     for segment in trace.segments:
         frames = segment.frames[:_MOST_FRAMES]
         kind = segment.kind.name.lower()  # type: ignore[assignment]
-        found.append(_stretch(target, kind, frames, len(found), frames[0].registers()))
+        registers = frames[0].registers()
+        above = _stack_pointer(found[-1].drgn_frames[-1]) if found else None
+        entry = None if above is None else orig_rax(program, above, registers)
+        if entry is not None:
+            registers["orig_rax"] = entry
+        found.append(_stretch(target, kind, frames, len(found), registers))
     return found
 
 

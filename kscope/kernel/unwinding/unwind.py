@@ -12,6 +12,7 @@ from drgn import Object, Program, StackFrame, StackTrace
 from drgn.helpers.linux.stack import kernel_stack_trace
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
+from kscope.kernel.unwinding.saved_registers import orig_rax
 from kscope.model.base import Address
 from kscope.model.stacks import Frame, Register, Segment, Stack, StackKind
 from kscope.model.text import printable
@@ -90,15 +91,20 @@ class Unwinder:
             # Where the other stacks lie is not always known; the frames still are.
             found = [("unknown", list(self._program.stack_trace(task)))]
         segments: list[Segment] = []
+        within: StackFrame | None = None
         for kind, frames in found:
             if frames and in_user_space(frames[0]):
                 # What drgn makes of user memory without the program's own unwind tables is noise.
-                segments.append(self._segment("user", frames[:1]))
+                segments.append(self._segment("user", frames[:1], within))
                 break
-            segments.append(self._segment(kind, frames))
+            segments.append(self._segment(kind, frames, within))
+            within = frames[-1] if frames else None
         return segments
 
-    def _segment(self, kind: StackKind, frames: Sequence[StackFrame]) -> Segment:
+    def _segment(
+        self, kind: StackKind, frames: Sequence[StackFrame], within: StackFrame | None
+    ) -> Segment:
+        """:param within: the outermost frame of what interrupted these."""
         described: list[Frame] = []
         for physical in physical_frames(frames[:_MOST_FRAMES]):
             sp = _stack_pointer(physical[-1])
@@ -110,6 +116,11 @@ class Unwinder:
             registers = tuple(
                 Register(name, Address(value)) for name, value in values.items() if value >= 0
             )
+            above = _stack_pointer(within) if within is not None else None
+            if above is not None:
+                entry = orig_rax(self._program, above, values)
+                if entry is not None:
+                    registers = (*registers, Register("orig_rax", Address(entry)))
             if "rflags" in values:
                 irqs_enabled = bool(values["rflags"] & _RFLAGS_IF)
         return Segment(
