@@ -36,6 +36,10 @@ def equivalent(query: TreeQuery) -> Equivalent:
         words.append(f"-o {tag}.{member}")
     if tag and query.columns:
         words.append(f"-s {tag}.{query.columns}")
+    if query.position:
+        words.append("-p")
+    if query.node:
+        words.append("-N")
     words.append(crash_start(query.start))
     return Equivalent(" ".join(words), _drgn(query, kind), start_note(query.start))
 
@@ -49,6 +53,8 @@ def _drgn(query: TreeQuery, kind: str) -> str:
         where = drgn_code.address(query.start)
         if not query.kind and not query.entry and not _type_of(query.start):
             return ""  # only its type says which kind of tree it is
+        if query.node:
+            return _drgn_below_node(kind, where)
     except drgn_code.UnknownExpressionError:
         return ""
     helper, type_, loop = _HELPERS[kind]
@@ -67,6 +73,21 @@ def _drgn(query: TreeQuery, kind: str) -> str:
     return drgn_code.imports([*names, helper]) + (
         f"{begin}for {loop} in {helper}(root):\n"
         f"{typed}    print({loop.removesuffix('entry')}{shown})\n"
+    )
+
+
+def _drgn_below_node(kind: str, where: drgn_code.DrgnCode) -> str:
+    """drgn's helpers begin at roots; of a red-black tree it is easily done without them."""
+    if kind != "rbtree":
+        return ""
+    return drgn_code.imports([*where.names, "Object"]) + (
+        "def inorder(node):\n"
+        "    if node:\n"
+        "        yield from inorder(node.rb_left)\n"
+        "        yield node\n"
+        "        yield from inorder(node.rb_right)\n\n"
+        f'{where.setup}for node in inorder(Object(prog, "struct rb_node *", {where.text})):\n'
+        "    print(hex(node))\n"
     )
 
 

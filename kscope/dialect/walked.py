@@ -8,6 +8,8 @@ def rows(walk: Walk) -> str:
     lines: list[str] = []
     for row in walk.rows:
         lines.append(_heading(walk, row))
+        if row.position:
+            lines.append(f"  position: {row.position}")
         if row.values:
             lines += [
                 f"  {name} = {_value(value)},"

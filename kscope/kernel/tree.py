@@ -1,6 +1,6 @@
 """Trees and XArrays, element by element in order: crash's ``tree``."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 
 from drgn import TypeKind
@@ -8,7 +8,8 @@ from drgn import TypeKind
 from kscope.kernel.expression.language import Expressions, Located
 from kscope.kernel.list import entry_named
 from kscope.kernel.objects.identify_address import addresses_of
-from kscope.kernel.objects.walkers import BrokenError, Node, Walker
+from kscope.kernel.objects.tree_walkers import TreeWalker
+from kscope.kernel.objects.walkers import BrokenError, Node
 from kscope.kernel.objects.walks import Way, entries, walk
 from kscope.model.base import Part, QueryError
 from kscope.model.list import Walk, WalkKind
@@ -25,6 +26,9 @@ _KINDS_OF_ROOTS: dict[str, tuple[WalkKind, str]] = {
     "ida": ("xarray", "xa"),
     "address_space": ("xarray", "i_pages"),
     "mm_struct": ("maple", "mm_mt"),
+    "timerqueue_head": ("rbtree", "rb_root"),
+    "rb_node": ("rbtree", ""),
+    "xa_node": ("xarray", ""),
 }
 """What a root is walked as, and the member of it that is the root itself."""
 
@@ -36,16 +40,21 @@ def tree(target: Target, query: TreeQuery) -> Generator[Part[Walk], None, Walk]:
     if located.place.address is None:
         raise QueryError(f"{query.start} is a type: name a tree.")
     kind, root = _kind_and_root(query, located)
-    walker = Walker(target.program, addresses_of(target))
-    walks: dict[str, Callable[[int], Iterator[Node]]] = {
+    walker = TreeWalker(target.program, addresses_of(target))
+    ways = {
         "rbtree": walker.rbtree,
         "maple": walker.maple,
         "xarray": walker.xarray,
         "radix": walker.radix,
     }
+
+    def nodes() -> Iterator[Node]:
+        for each in ways[kind](root, is_node=query.node):
+            yield each if query.position else each._replace(position="")
+
     entry = entry_named(expressions, query.entry)
-    found = entries(target, kind, root, entry, lambda: _first(walks[kind](root)))
-    way = Way(kind, root, walks[kind](root), found)
+    found = entries(target, kind, root, entry, lambda: _first(nodes()))
+    way = Way(kind, root, nodes(), found)
     return (yield from walk(target, way, query.columns, query.limit))
 
 

@@ -41,6 +41,8 @@ class WalkRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """In a red-black tree, the root being 0."""
     what: str = ""
     """What the element is, where its type is not known."""
+    position: str = ""
+    """In a tree, where that was asked for: ``root/l/r``, or the slots on the way, ``root/0/14``."""
 
 
 class Break(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,4 +25,14 @@ class TreeQuery(Query[Walk], frozen=True, kw_only=True, tag="tree", tag_field="w
     kind: Annotated[
         str, Meta(description="rbtree, maple, xarray or radix; by default what START is")
     ] = ""
+    node: Annotated[
+        bool,
+        Meta(
+            description="START is the highest node itself, as tree -N: an rb_node, or the xa_head"
+            " or ma_root that points at it"
+        ),
+    ] = False
+    position: Annotated[
+        bool, Meta(description="where in the tree each is, root/l/r, as tree -p")
+    ] = False
     limit: Annotated[int, Meta(description="at most so many elements")] = 1_000_000

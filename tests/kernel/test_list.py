@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from drgn import Object
+from drgn.helpers.linux.idr import idr_for_each
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mapletree import mt_for_each
 from drgn.helpers.linux.pid import find_task
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
+from kscope.kernel.expression.language import Expressions
 from kscope.kernel.list import list_
 from kscope.kernel.tree import tree
 from kscope.model.base import QueryError
@@ -162,6 +164,60 @@ def test_sparse_indexes_are_kept(demo_target: Target, start: str) -> None:
 def test_an_idr_is_walked_through_its_radix_tree(demo_target: Target) -> None:
     found = walk_tree(demo_target, "idr storlab_idr", entry="storlab_item", columns="number")
     assert [row.key for row in found.rows] == [0, 3, 6, 9, 12, 15, 18]
+
+
+@pytest.mark.parametrize("start", ["idr storlab_idr", "init_pid_ns.idr"])
+def test_the_entries_of_an_xarray_are_drgns(demo_target: Target, start: str) -> None:
+    address = Expressions(demo_target).locate(start).place.address
+    idr = Object(demo_target.program, "struct idr", address=address)
+    expected = [(index, entry.value_()) for index, entry in idr_for_each(idr.address_of_())]
+    assert [(row.key, row.entry) for row in walk_tree(demo_target, start).rows] == expected
+
+
+@pytest.mark.parametrize("pid", [1, 142])
+def test_below_the_highest_node_is_the_whole_tree(demo_target: Target, pid: int) -> None:
+    tree = find_task(demo_target.program, pid).mm.mm_mt
+    whole = walk_tree(demo_target, f"pid {pid}.mm.mm_mt", position=True).rows
+    below = walk_tree(
+        demo_target, f"{tree.ma_root.value_():#x}", kind="maple", node=True, position=True
+    ).rows
+    assert below == whole
+    assert whole[0].position.startswith("root/")
+
+
+def test_in_a_red_black_tree_the_position_leads_to_each_node(demo_target: Target) -> None:
+    root = demo_target.program["vmap_area_root"]
+    rows = walk_tree(demo_target, "vmap_area_root", position=True).rows
+    for row in rows:
+        node = root.rb_node
+        for turn in row.position.split("/")[1:]:
+            node = node.rb_left if turn == "l" else node.rb_right
+        assert node.value_() == row.node
+    highest = f"rb_node {root.rb_node.value_():#x}"
+    assert walk_tree(demo_target, highest, node=True, position=True).rows == rows
+
+
+def test_in_an_xarray_the_position_is_the_slots_on_the_way(demo_target: Target) -> None:
+    rows = walk_tree(demo_target, "xarray storlab_xarray", position=True).rows
+    by_index = {row.key: row.position.split("/")[1:] for row in rows}
+    assert by_index[65536][-3:] == ["16", "0", "0"]
+    assert by_index[1000][-2:] == ["15", "40"]
+
+
+def test_a_child_that_does_not_know_its_parent_is_told(demo_target: Target) -> None:
+    head = demo_target.program.symbol("storlab_list").address
+    found = walk_tree(demo_target, f"{head:#x}", kind="rbtree")
+    assert found.broken is not None
+    assert found.broken.pointer == demo_target.program.read_u64(head)
+    assert "whose parent is" in found.broken.sentence
+
+
+def test_a_node_whose_ranges_do_not_rise_is_told(demo_target: Target) -> None:
+    # Code taken for a maple_leaf_64, whose type is 1.
+    code = demo_target.program.symbol("schedule").address & ~0xFF
+    found = walk_tree(demo_target, f"{code | 0xE:#x}", kind="maple", node=True)
+    assert found.broken is not None
+    assert "reaches to" in found.broken.sentence
 
 
 def test_the_parts_of_a_long_walk_make_up_the_whole(

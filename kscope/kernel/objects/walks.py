@@ -163,13 +163,13 @@ class _Rows:
             what = f"value {node.address >> 1:#x}"
             self.rows.append(
                 WalkRow(Address(node.address), Address(node.address), (), node.key, node.last,
-                        node.depth, what)
+                        node.depth, what, node.position)
             )  # fmt: skip
             return
         what = "" if self._typed else self._addresses.identify(node.address).text
         self.rows.append(
             WalkRow(Address(node.address), Address(entry), self._read(entry), node.key, node.last,
-                    node.depth, what)
+                    node.depth, what, node.position)
         )  # fmt: skip
 
     def _read(self, entry: int) -> tuple[Value, ...]:
