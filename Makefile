@@ -26,6 +26,7 @@ check: $(TEST)/ready
 
 lab: $(TEST)/ready
 	$(TEST)/bin/python -m tests.lab build
+	-$(TEST)/bin/python -m tests.lab build deadlock --kernel newest
 
 test-lab: $(TEST)/ready
 	$(TEST)/bin/pytest -n 3 -m lab tests/on_lab

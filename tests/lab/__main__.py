@@ -16,7 +16,7 @@ from tests.lab.cache import LabError, cache_directory, say
 from tests.lab.catalogue import NotBuiltError, find, names
 from tests.lab.debian13 import ensure_debian13
 from tests.lab.guestbuild import ensure_images
-from tests.lab.kernel import SERIES, Kernel, ensure_kernel
+from tests.lab.kernel import NEWEST, SERIES, Kernel, ensure_kernel
 from tests.lab.python_guest import LIVE_SERIES, ensure_seen
 from tests.lab.scenarios import SCENARIOS, scenario
 from tests.lab.variants import VARIANTS, build_variant
@@ -77,15 +77,15 @@ def run_all(jobs: Mapping[str, Callable[[], object]]) -> dict[str, LabError]:
 
 
 def show_list() -> None:
-    for series in SERIES:
+    for series in (*SERIES, NEWEST):
         for name in names(series):
             try:
                 dump = find(name, series)
             except NotBuiltError:
-                print(f"{series:5} {name:20} not built")
+                print(f"{series:6} {name:20} not built")
                 continue
             size = dump.vmcore.stat().st_size / (1 << 20)
-            print(f"{series:5} {name:20} {size:8.1f} MiB  {dump.vmcore}")
+            print(f"{series:6} {name:20} {size:8.1f} MiB  {dump.vmcore}")
 
 
 def demo(out: Path) -> None:
@@ -113,7 +113,9 @@ def main() -> int:
     build_parser.add_argument("names", nargs="*", metavar="NAME", help="which; all when none")
     fetch_parser = commands.add_parser("fetch", help="only download and compile")
     for each in (build_parser, fetch_parser):
-        each.add_argument("--kernel", choices=SERIES, help="only this one; both when not given")
+        each.add_argument(
+            "--kernel", choices=(*SERIES, NEWEST), help="only this one; 6.1 and 6.12 when not given"
+        )
     commands.add_parser("list", help="what there is and what of it is built")
     demo_parser = commands.add_parser("demo", help="write the dump that comes with kscope")
     demo_parser.add_argument("out", type=Path, metavar="OUT.xz")

@@ -72,6 +72,7 @@ def _start_guest(
     images: GuestImages,
     work: Path,
     disks: list[Path],
+    *,
     failing_disk: Path | None = None,
 ) -> Guest:
     overlay = Archive()
@@ -101,7 +102,7 @@ def _run_guest(
     if scenario.data_disk:
         disks.append(kdump.make_data_disk("data", 64, work))
     failing_disk = kdump.make_data_disk("failing", 64, work) if scenario.failing_disk else None
-    with _start_guest(scenario, kernel, images, work, disks, failing_disk) as guest:
+    with _start_guest(scenario, kernel, images, work, disks, failing_disk=failing_disk) as guest:
         guest.wait_for_fact("ready", SETUP_SECONDS)
         if scenario.nmi:
             guest.inject_nmi()

@@ -48,25 +48,30 @@ def ensure_debian13() -> None:
             _make()
 
 
+def own_apt(apt: Path, source: str) -> list[str]:
+    """Options for an apt of its own in that directory, which knows nothing of this machine's."""
+    (apt / "lists/partial").mkdir(parents=True)
+    (apt / "cache/archives/partial").mkdir(parents=True)
+    (apt / "sources.list").write_text(source)
+    (apt / "status").touch()
+    options = {
+        "Dir::Etc::sourcelist": apt / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": apt / "lists",
+        "Dir::State::status": apt / "status",
+        "Dir::Cache": apt / "cache",
+        "APT::Sandbox::User": "root",
+        # It locks dpkg's own files otherwise, which is for root and not needed here.
+        "Debug::NoLocking": "1",
+    }
+    return [f"-o{name}={value}" for name, value in options.items()]
+
+
 def _make() -> None:
     say("downloading crash and makedumpfile of Debian 13 (about 35 MB)")
     with making(root()) as new:
         apt = new / "apt"
-        (apt / "lists/partial").mkdir(parents=True)
-        (apt / "cache/archives/partial").mkdir(parents=True)
-        (apt / "sources.list").write_text(SOURCE)
-        (apt / "status").touch()
-        options = {
-            "Dir::Etc::sourcelist": apt / "sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::State::lists": apt / "lists",
-            "Dir::State::status": apt / "status",
-            "Dir::Cache": apt / "cache",
-            "APT::Sandbox::User": "root",
-            # It locks dpkg's own files otherwise, which is for root and not needed here.
-            "Debug::NoLocking": "1",
-        }
-        apt_get = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
+        apt_get = ["apt-get", *own_apt(apt, SOURCE)]
         run([*apt_get, "update"])
         run([*apt_get, "-y", "--no-install-recommends", "--download-only", "install", *PROGRAMS])
         for deb in (apt / "cache/archives").glob("*.deb"):

@@ -11,6 +11,8 @@ from tests.lab import packages
 from tests.lab.cache import LabError, cache_directory, locked, making, say
 
 SERIES = ("6.1", "6.12")
+NEWEST = "newest"
+"""The newest kernel that Debian has for Debian 13. See newest.py."""
 
 # What the guests load; on 6.12 all but virtio_blk and qemu_fw_cfg are built in.
 DRIVERS = (
@@ -27,7 +29,7 @@ DRIVERS = (
 @dataclass(frozen=True)
 class Kernel:
     series: str
-    """"6.1" or "6.12"."""
+    """"6.1", "6.12" or "newest"."""
     release: str
     """What uname -r says."""
     packages: dict[str, str]
@@ -54,6 +56,12 @@ class Kernel:
         """Where kbuild finds this kernel's headers and configuration."""
         return self.directory / "headers/usr/src" / f"linux-headers-{self.release}"
 
+    @property
+    def make_options(self) -> list[str]:
+        """For kbuild, where the kernel was made with another compiler than ours."""
+        compiler = self.directory / "cc"
+        return [f"CC={compiler}", "CONFIG_DEBUG_INFO_BTF_MODULES="] if compiler.exists() else []
+
 
 def cached_kernel(series: str) -> Kernel | None:
     """The kernel of that series that the cache holds, if any."""
@@ -69,6 +77,10 @@ def ensure_kernel(series: str) -> Kernel:
     The lists may name a -dbg package that has already left the pool, so older ones are tried.
     """
     with locked(cache_directory() / "kernels" / series):
+        if series == NEWEST:
+            from tests.lab import newest
+
+            return cached_kernel(series) or newest.make_kernel()
         return cached_kernel(series) or _newest_kernel(series)
 
 
@@ -113,21 +125,26 @@ def _make(series: str, release: str) -> Kernel:
 
         packages.extract(debs[image], new / "image")
         (new / f"image/boot/vmlinuz-{release}").rename(new / "vmlinuz")
-        _collect_drivers(new / "image", new / "drivers")
+        collect_drivers(new / "image", new / "drivers")
 
         for name in (headers, *parts):
             packages.extract(debs[name], new / "headers")
-        _relocate_headers(new / "headers/usr/src", kernel)
+        relocate_headers(new / "headers/usr/src", kernel)
         (new / "kernel.json").write_text(json.dumps(asdict(kernel), indent=2) + "\n")
     debs[debug].unlink()
 
-    link = cache_directory() / "kernels" / series
-    link.unlink(missing_ok=True)
-    link.symlink_to(release)
+    make_current(kernel)
     return kernel
 
 
-def _collect_drivers(image: Path, drivers: Path) -> None:
+def make_current(kernel: Kernel) -> None:
+    """Let that one be the kernel of its series."""
+    link = cache_directory() / "kernels" / kernel.series
+    link.unlink(missing_ok=True)
+    link.symlink_to(kernel.release)
+
+
+def collect_drivers(image: Path, drivers: Path) -> None:
     """Loose .ko files, decompressed: insmod of busybox takes them so. 6.12's are .ko.xz."""
     drivers.mkdir()
     for name in DRIVERS:
@@ -138,7 +155,7 @@ def _collect_drivers(image: Path, drivers: Path) -> None:
             )
 
 
-def _relocate_headers(sources: Path, kernel: Kernel) -> None:
+def relocate_headers(sources: Path, kernel: Kernel) -> None:
     """The header packages expect to be installed; make them work from where they are."""
     final = kernel.directory / "headers/usr/src"
     makefile = sources / f"linux-headers-{kernel.release}" / "Makefile"

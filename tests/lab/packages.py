@@ -21,6 +21,7 @@ TOOLS = {
     "gcc-12": "gcc-12",
     "make": "make",
     "pahole": "dwarves",
+    "patchelf": "patchelf",
     "xz": "xz-utils",
 }
 LIBRARIES = {

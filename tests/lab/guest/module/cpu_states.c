@@ -88,8 +88,8 @@ static noinline int storlab_start_timers(int cpu)
 	timer_setup(&storlab_late_timer, storlab_late_timer_fn, TIMER_PINNED);
 	storlab_late_timer.expires = jiffies + HZ;
 	add_timer_on(&storlab_late_timer, cpu);
-	hrtimer_init(&storlab_late_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED);
-	storlab_late_hrtimer.function = storlab_late_hrtimer_fn;
+	hrtimer_setup(&storlab_late_hrtimer, storlab_late_hrtimer_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED);
 	hrtimer_start(&storlab_late_hrtimer, ktime_set(1, 0), HRTIMER_MODE_REL_PINNED);
 	return 0;
 }

@@ -212,8 +212,7 @@ int storlab_objects_init(void)
 
 	timer_setup(&storlab_timer, storlab_timer_fn, 0);
 	mod_timer(&storlab_timer, jiffies + 3600 * HZ);
-	hrtimer_init(&storlab_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	storlab_hrtimer.function = storlab_hrtimer_fn;
+	hrtimer_setup(&storlab_hrtimer, storlab_hrtimer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	hrtimer_start(&storlab_hrtimer, ktime_set(3600, 0), HRTIMER_MODE_REL);
 	return 0;
 }

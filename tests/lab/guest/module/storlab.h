@@ -2,8 +2,20 @@
 #ifndef STORLAB_H
 #define STORLAB_H
 
+#include <linux/hrtimer.h>
 #include <linux/seq_file.h>
 #include <linux/types.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*function)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#endif
 
 /*
  * A step is one word, "verb" or "verb:argument". Each file below knows some of them and answers

@@ -1,0 +1,104 @@
+"""The deadlock guest on the newest kernel that Debian has.
+
+Its locks have no list of waiters but a pointer to the first one, and its tasks record what they
+wait for (``blocked_on``, ``blocker``).
+"""
+
+import functools
+
+import pytest
+from drgn import Object
+
+from kscope.headless import open_here
+from kscope.kernel.locks import locks
+from kscope.kernel.process.task_table import task_table
+from kscope.kernel.unwinding.blocked_stack import sleeping_stack
+from kscope.kernel.waiting.waits import Waits
+from kscope.model.locks import Locks, LocksQuery
+from kscope.model.survey import SurveyQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer
+from kscope.target.target import Target
+from tests.lab.catalogue import LabDump, NotBuiltError, find
+from tests.lab.kernel import NEWEST
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def dump() -> LabDump:
+    try:
+        return find("deadlock", NEWEST)
+    except NotBuiltError as error:
+        pytest.skip(str(error))
+
+
+@functools.cache
+def opened(vmcore: str) -> Target:
+    return open_here(OpenQuery(path=vmcore))
+
+
+@pytest.fixture(scope="module")
+def target(dump: LabDump) -> Target:
+    return opened(str(dump.vmcore))
+
+
+@pytest.fixture(scope="module")
+def found(target: Target) -> Locks:
+    return locks(target, LocksQuery())
+
+
+def test_the_kernel_is_one_whose_locks_have_no_list(target: Target) -> None:
+    assert target.program.type("struct mutex").has_member("first_waiter")
+    assert target.program.type("struct task_struct").has_member("blocker")
+
+
+def test_every_lock_is_found_with_its_kind_owner_and_waiters(dump: LabDump, found: Locks) -> None:
+    by_address = {int(lock.address): lock for lock in found.locks}
+    for lock in dump.manifest["locks"]:
+        if not lock["waiters"]:
+            continue
+        shown = by_address[int(lock["address"], 16)]
+        assert (shown.kind, shown.name) == (lock["kind"], lock["name"])
+        assert sorted((w.pid, w.mode) for w in shown.waiters) == sorted(
+            (waiter["pid"], waiter["mode"]) for waiter in lock["waiters"]
+        )
+        if lock["owner"] is not None:
+            assert (shown.owner, shown.owner_certain) == (lock["owner"], True)
+
+
+def test_a_semaphores_last_holder_is_named_and_not_certain(dump: LabDump, found: Locks) -> None:
+    (semaphore,) = (lock for lock in found.locks if lock.kind == "semaphore")
+    assert (semaphore.owner, semaphore.owner_certain) == (dump.task("semholder")["pid"], False)
+
+
+def test_the_cycle_is_the_guests(dump: LabDump, found: Locks) -> None:
+    assert [list(cycle) for cycle in found.cycles] == dump.manifest["cycles"]
+
+
+def test_what_the_kernel_records_is_what_the_stacks_say(target: Target) -> None:
+    table = task_table(target)
+    waits = Waits(target.program, {found.address: found.raw.stack for found in table.found})
+    compared = set()
+    for row in table.rows:
+        if row.state != "UN":
+            continue
+        task = Object(target.program, "struct task_struct *", value=int(row.task))
+        stack = sleeping_stack(target.program, task)
+        recorded = waits.of(task, stack)
+        by_pointer = waits.by_pointer_on_stack(task, stack)
+        if recorded is None or by_pointer is None or "task_struct." not in recorded.how:
+            continue
+        assert (by_pointer.kind, by_pointer.lock) == (recorded.kind, recorded.lock)
+        compared.add((recorded.kind, recorded.how))
+    assert ("mutex", "task_struct.blocked_on") in compared
+    assert ("rwsem", "task_struct.blocker") in compared
+    assert ("semaphore", "task_struct.blocker") in compared
+
+
+def test_the_survey_finds_the_deadlock_and_every_rule_runs(dump: LabDump, target: Target) -> None:
+    survey = answer(target, SurveyQuery())
+    assert survey.findings[0].rule == "deadlock"
+    assert sorted(survey.findings[0].tasks[:2]) == dump.manifest["cycles"][0]
+    assert [rule for rule in survey.rules if rule.outcome not in ("found", "nothing")] == []
+    assert survey.unreadable == ()
