@@ -66,17 +66,8 @@ def _build_module(kernel: Kernel, new: Path) -> None:
     work = new / "module"
     shutil.copytree(GUEST_SOURCES / "module", work)
     # Our module has no BTF IDs to resolve, and 6.1's headers lack the tool for it.
-    run(
-        [
-            "make",
-            "-C",
-            kernel.build,
-            f"M={work}",
-            "RESOLVE_BTFIDS=true",
-            *kernel.make_options,
-            "modules",
-        ]
-    )
+    options = [f"M={work}", "RESOLVE_BTFIDS=true", *kernel.make_options]
+    run(["make", "-C", kernel.build, *options, "modules"])
     shutil.copy(work / "storlab.ko", new / "storlab.ko")
     shutil.rmtree(work)
     run(["strip", "-g", "-o", new / "storlab-stripped.ko", new / "storlab.ko"])
