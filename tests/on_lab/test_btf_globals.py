@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 from drgn import FindObjectFlags, Object, Program
 
+from kscope.target.btf import AmbiguousNameError, expressions, load
 from kscope.target.btf import globals as table
-from kscope.target.btf import load
+from kscope.target.btf.generate import static_variables
 from kscope.target.btf.globals import TABLE
 from tests.lab.catalogue import find
 from tests.target.btf.programs import SERIES, with_btf, with_dwarf
 
 pytestmark = pytest.mark.lab
+
+UNMOVED_TEXT = 0xFFFFFFFF81000000
+"""Where an x86-64 kernel is linked to lie, before it moves itself to a random address."""
 
 
 def names() -> list[str]:
@@ -151,3 +155,35 @@ def test_what_is_asked_for_is_what_is_found(series: str) -> None:
         prog.constant("init_task")
     with pytest.raises(LookupError):
         prog["no_such_name"]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_static_variables_that_share_a_name_are_found_by_their_file(series: str) -> None:
+    ours, theirs = with_btf(series), find("sysrq", series).vmlinux
+    offset = ours.symbol("_text").address - UNMOVED_TEXT
+    same = 0
+    for (name, file, _, _, expected), address in static_variables(theirs).items():
+        try:
+            found = ours.variable(name, file)
+        except AmbiguousNameError:
+            continue
+        # A per-CPU variable of another file has this name, too.
+        if name != "cleanup_list":
+            assert found.address_ == address + offset
+            assert expressions.write(found.type_) == expected
+            same += 1
+    assert same > 200
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_name_that_several_static_variables_have_is_told_with_all_of_them(series: str) -> None:
+    prog, theirs = with_btf(series), with_dwarf(series)
+    with pytest.raises(AmbiguousNameError, match="2 static variables are called mrt_lock") as told:
+        prog.variable("mrt_lock")
+    for file in ("ipmr.c", "ip6mr.c"):
+        variable = theirs.variable("mrt_lock", file)
+        assert f"{variable.type_.type_name()} in {file} at {variable.address_:#x}" in (
+            told.value.sentence
+        )
+    with pytest.raises(LookupError):
+        prog["mrt_lock"]

@@ -38,6 +38,7 @@ from kscope.model.expressions import (
     Place,
 )
 from kscope.model.text import printable
+from kscope.target.btf import AmbiguousNameError
 from kscope.target.target import Target
 
 LONGEST = 1000
@@ -541,6 +542,8 @@ class Expressions:
             raise QueryError("A type cannot stand here.", "(struct TYPE *)0x… is a cast.")
         try:
             return Named(self._program[name], name)
+        except AmbiguousNameError as error:
+            raise QueryError(error.sentence, error.hint) from error
         except LookupError:
             pass
         full = self._dotted(reader, name)

@@ -8,7 +8,8 @@
 `dimensions`         shapes of arrays of arrays, which BTF does not keep
 `expressions`        types of global variables written as text
 `globals`            the table of those texts, and how it is made to fit a dump
-`generate`           makes these two tables from kernels with DWARF
+`statics`            static variables that share their names, told apart by their neighbours
+`generate`           makes these three tables from kernels with DWARF
 `symbols`            vmlinux's symbols, from kallsyms
 `kallsyms`           finds the tables of kallsyms where VMCOREINFO does not name them
 `kernel_btf`         where vmlinux's BTF lies in a dump
@@ -28,5 +29,13 @@ from kscope.target.btf.beside_dwarf import ModulesBesideDwarf
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.loading import BtfDebugInfo, load
 from kscope.target.btf.modules import ModuleDebugInfo
+from kscope.target.btf.statics import AmbiguousNameError
 
-__all__ = ("BtfDebugInfo", "BtfError", "ModuleDebugInfo", "ModulesBesideDwarf", "load")
+__all__ = (
+    "AmbiguousNameError",
+    "BtfDebugInfo",
+    "BtfError",
+    "ModuleDebugInfo",
+    "ModulesBesideDwarf",
+    "load",
+)

@@ -19,6 +19,7 @@ from kscope.target.btf.expressions import Reader
 from kscope.target.btf.format import Btf, Kind
 from kscope.target.btf.globals import GlobalTypes
 from kscope.target.btf.modules import KernelModules, Section
+from kscope.target.btf.statics import StaticVariables
 from kscope.target.btf.symbols import KernelSymbols
 from kscope.target.btf.types import TypeBuilder
 
@@ -145,7 +146,9 @@ class ObjectFinder:
         self._prog = prog
         self._types = types
         self._modules = modules
-        self.globals = GlobalTypes(prog, symbols, Reader(prog, types.find_anonymous), release)
+        reader = Reader(prog, types.find_anonymous)
+        self.globals = GlobalTypes(prog, symbols, reader, release)
+        self._statics = StaticVariables(prog, symbols, reader)
         per_cpu_start = symbols.unique("__per_cpu_start")
         self._vmlinux = _Names(
             prog,
@@ -156,16 +159,23 @@ class ObjectFinder:
                 symbols.unique_address,
             ),
         )
-        self._found: dict[tuple[str, FindObjectFlags], Object | None] = {}
+        self._found: dict[tuple[str, FindObjectFlags, str | None], Object | None] = {}
 
     def __call__(
-        self, _prog: Program, name: str, flags: FindObjectFlags, _filename: str | None
+        self, _prog: Program, name: str, flags: FindObjectFlags, filename: str | None
     ) -> Object | None:
-        """drgn's object finder."""
-        key = (name, flags)
+        """drgn's object finder.
+
+        :raises AmbiguousNameError: if several static variables have the name.
+        """
+        key = (name, flags, filename)
         if key in self._found:
             return self._found[key]
         found = self._find(name, flags)
+        if found is None and FindObjectFlags.VARIABLE in flags:
+            static = self._statics.find(name, filename)
+            if static is not None:
+                found = Object(self._prog, static.type, address=static.address)
         if found is not None or not self._modules.opening:
             self._found[key] = found
         return found

@@ -1,4 +1,4 @@
-"""Makes ``globals.txt`` and ``dimensions.txt``: what BTF lacks, out of reference kernels' DWARF.
+"""Makes ``globals.txt``, ``statics.txt`` and ``dimensions.txt``: what BTF lacks, from DWARF.
 
     OMP_NUM_THREADS=1 python -m kscope.target.btf.generate VMLINUX…
 
@@ -24,6 +24,7 @@ import re
 import struct
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from drgn import Architecture, Platform, Program, SymbolKind, Type, TypeKind, sizeof
@@ -32,13 +33,13 @@ from kscope.target.btf import expressions
 from kscope.target.btf.dimensions import DIMENSIONS
 from kscope.target.btf.format import Btf, Kind
 from kscope.target.btf.globals import TABLE
+from kscope.target.btf.statics import MADE_BY_MACROS, STATICS, in_order, neighbours
 
-_MADE_BY_MACROS = re.compile(
-    r"__(bpf_trace|tpstrtab|tracepoint|SCK|event|setup|param|syscall_meta|p_syscall_meta|TRACE"
-    r"|UNIQUE|already_done|func|addressable|initcall|kstrtab|key|warned|print_once)_?"
-    r"|(TRACE_SYSTEM|event|trace_event|types|args|print_fmt|str__|_kbl_addr"
-    r"|security_hook_active)_"
-)
+_ELF_SYMBOL = struct.Struct("<IBBHQQ")
+"""Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size."""
+_STT_OBJECT = 1
+_STT_FILE = 4
+
 _TYPES_MADE_BY_MACROS = re.compile(
     r"[*]?struct (trace_event_call|trace_event_functions|trace_event_class|trace_eval_map"
     r"|syscall_metadata|static_call_key|tracepoint|obs_kernel_param|bpf_raw_event_map"
@@ -57,7 +58,7 @@ def _program(vmlinux: Path) -> Program:
 def global_types(vmlinux: Path) -> dict[str, str]:
     """Name and type, in the notation of `kscope.target.btf.expressions`, of each global variable.
 
-    A name that several static variables share is left out: nothing tells their symbols apart.
+    Those of a name that several static variables share are in `static_variables()`.
     """
     prog = _program(vmlinux)
     symbols = [symbol for symbol in prog.symbols() if symbol.kind == SymbolKind.OBJECT]
@@ -65,7 +66,7 @@ def global_types(vmlinux: Path) -> dict[str, str]:
     types = {}
     for symbol in symbols:
         name = symbol.name
-        if counts[name] > 1 or "." in name or _MADE_BY_MACROS.match(name):
+        if counts[name] > 1 or "." in name or MADE_BY_MACROS.match(name):
             continue
         try:
             variable = prog.variable(name)
@@ -77,6 +78,41 @@ def global_types(vmlinux: Path) -> dict[str, str]:
         if not _TYPES_MADE_BY_MACROS.match(expression):
             types[name] = expression
     return types
+
+
+def static_variables(vmlinux: Path) -> dict[tuple[str, str, str, str, str], int]:
+    """Name, file, neighbours and type of the static variables that share their names, and the
+    address of each."""
+    prog = _program(vmlinux)
+    symbols = [symbol for symbol in prog.symbols() if symbol.kind == SymbolKind.OBJECT]
+    counts = Counter(symbol.name for symbol in symbols)
+    order = in_order(prog.symbols())
+    found = {}
+    for name, file, address, size in _local_variables(vmlinux.read_bytes()):
+        if counts[name] < 2 or "." in name or MADE_BY_MACROS.match(name):
+            continue
+        try:
+            variable = prog.variable(name, file)
+            if variable.address_ != address:
+                continue
+            expression = expressions.write(_complete(variable.type_, size))
+        except (LookupError, ValueError):
+            continue
+        found[name, file, *neighbours(order, address), expression] = address
+    return found
+
+
+def _local_variables(elf: bytes) -> Iterator[tuple[str, str, int, int]]:
+    """Name, file, address and size of the local variables in an ELF symbol table, which names each
+    file before the symbols of it."""
+    symbols, strings = _section(elf, b".symtab"), _section(elf, b".strtab")
+    file = ""
+    for name, info, _other, _section_index, value, size in _ELF_SYMBOL.iter_unpack(symbols):
+        text = strings[name : strings.index(0, name)].decode("ascii", "replace")
+        if info & 0xF == _STT_FILE:
+            file = text
+        elif info == _STT_OBJECT and file:  # and STB_LOCAL, which is 0
+            yield text, file, value, size
 
 
 def _complete(drgn_type: Type, size: int) -> Type:
@@ -165,11 +201,13 @@ def table(references: list[tuple[str, dict[str, str]]]) -> str:
 
 
 def main() -> None:
-    """Write the table for the kernels named on the command line."""
+    """Write the tables for the kernels named on the command line."""
     paths = [Path(argument) for argument in sys.argv[1:]]
     if not paths:
         raise SystemExit("usage: python -m kscope.target.btf.generate VMLINUX… (newest first)")
     DIMENSIONS.write_text(dimensions_table([dimensions(path) for path in paths]))
+    statics = sorted({line for path in paths for line in static_variables(path)})
+    STATICS.write_text("".join("\t".join(line) + "\n" for line in statics))
     TABLE.write_text(table([(release(path), global_types(path)) for path in paths]))
 
 

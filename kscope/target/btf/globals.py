@@ -23,6 +23,7 @@ from pathlib import Path
 from drgn import Program, Qualifiers, Type, TypeKind, sizeof
 
 from kscope.target.btf.expressions import Reader
+from kscope.target.btf.fitting import fills
 from kscope.target.btf.symbols import KernelSymbols
 
 TABLE = Path(__file__).with_name("globals.txt")
@@ -51,7 +52,6 @@ _ADDED = {
 
 _SCALAR = 8
 _CACHE_LINE = 64
-_PAGE = 4096
 
 
 class GlobalTypes:
@@ -107,7 +107,7 @@ class GlobalTypes:
     def find(self, name: str) -> tuple[Type, int] | None:
         """Type and address of a variable, or None if the dump or the table cannot tell them."""
         expressions = self._expressions(name)
-        symbol = self._symbols.unique(name) if expressions else None
+        symbol = self._symbols.unique_variable(name) if expressions else None
         if symbol is None:
             return None
         if self._own_column is not None and name not in _ADDED:
@@ -121,7 +121,7 @@ class GlobalTypes:
             drgn_type = self._read(expression)
             if drgn_type is None:
                 continue
-            if _fills(drgn_type, symbol.address, room):
+            if fills(drgn_type, symbol.address, room):
                 return drgn_type, symbol.address
             fallback = fallback or self._fit(drgn_type, room)
         return (fallback, symbol.address) if fallback else None
@@ -164,19 +164,3 @@ class GlobalTypes:
         if size > room or (size <= _SCALAR and room - size >= _CACHE_LINE):
             return None
         return drgn_type
-
-
-def _fills(drgn_type: Type, address: int, room: int) -> bool:
-    """Whether a variable of this type ends where the next symbol's alignment leaves off.
-
-    In the reference kernels' data that holds for all variables but one in a thousand, and
-    for few types of other kernels that are not the variable's.
-
-    :param room: Bytes to the next symbol, or 0 if they are not known.
-    """
-    if not room or drgn_type.kind == TypeKind.FUNCTION or not drgn_type.is_complete():
-        return True
-    following = address + room
-    alignment = min(following & -following, _PAGE)
-    padding: int = room - sizeof(drgn_type)
-    return 0 <= padding < alignment

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from drgn import Program, Symbol, SymbolIndex
+from drgn import Program, Symbol, SymbolIndex, SymbolKind
 from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
 
 from kscope.target.btf import kallsyms
@@ -95,6 +95,13 @@ class KernelSymbols:
     def unique(self, name: str) -> Symbol | None:
         """The symbol of a name, or None if there is none or several are called so."""
         found = self.index(None, name, None, False)
+        return found[0] if len(found) == 1 else None
+
+    def unique_variable(self, name: str) -> Symbol | None:
+        """The symbol of a variable's name, which a static function may have, too."""
+        found = self.index(None, name, None, False)
+        if len(found) > 1:
+            found = [symbol for symbol in found if symbol.kind == SymbolKind.OBJECT]
         return found[0] if len(found) == 1 else None
 
     def unique_address(self, name: str) -> int | None:

@@ -243,6 +243,8 @@ class TypeBuilder:
         btf = self.btf
         tag = btf.name(type_id) or None
         if not enumerators:
+            if tag is None:
+                raise DamagedBtfError(f"type {type_id} is an enumeration of nothing")
             return self._prog.enum_type(tag)
         names = _SIGNED_NAMES if signed else _UNSIGNED_NAMES
         if size not in names:

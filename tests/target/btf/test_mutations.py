@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from drgn import Architecture, Platform, Program, Type, TypeKind
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kscope.target.btf.errors import BtfError
@@ -53,6 +53,7 @@ def complaint(data: bytes) -> str:
 
 @settings(deadline=_SOON, max_examples=400)
 @given(mutations)
+@example([(155, 19)])  # an enumeration that has neither a name nor values
 def test_changed_bytes(changes: list[tuple[int, int]]) -> None:
     data = bytearray(_SOUND)
     for position, value in changes:
