@@ -18,7 +18,7 @@ from kscope.kernel.processor.cpu_stacks import Stretch, interrupt_handled, irqs_
 from kscope.kernel.processor.cpu_tasks import on_cpu
 from kscope.kernel.processor.ipis import current_csd, ipis
 from kscope.kernel.processor.rcu import rcu
-from kscope.kernel.processor.registers import cpus_with_crash_notes, registers_from
+from kscope.kernel.processor.registers import RegisterSources, cpu_mask
 from kscope.kernel.processor.runqueues import Runqueue
 from kscope.kernel.processor.timers import jiffy_ns, timers
 from kscope.kernel.processor.watchdog import lockup, threshold_seconds, tick, watchdog
@@ -103,11 +103,9 @@ class _Answer:
             raise QueryError(
                 f"There is no CPU {missing[0]}.", f"There are {_numbers(self._possible)}."
             )
-        self._online = read("online CPUs", lambda: _mask(program, "__cpu_online_mask"), None)
-        # stop_this_cpu(), which panic() has the others call, takes them off the online ones alone.
-        self._active = read("active CPUs", lambda: _mask(program, "__cpu_active_mask"), None)
-        self._present = read("present CPUs", lambda: _mask(program, "__cpu_present_mask"), None)
-        self._saved = cpus_with_crash_notes(program, self._possible)
+        self._online = read("online CPUs", lambda: cpu_mask(program, "online"), None)
+        self._active = read("active CPUs", lambda: cpu_mask(program, "active"), None)
+        self._sources = RegisterSources.read(target, self._possible)
         self._panic_cpu = read("panic CPU", lambda: _panic_cpu(program), None)
         self._threshold = read("watchdog_thresh", lambda: threshold_seconds(program), None)
         self._jiffy_ns = read("HZ", lambda: jiffy_ns(program), None)
@@ -153,7 +151,7 @@ class _Answer:
         read = readings.read
         online = None if self._online is None else cpu in self._online
         active = None if self._active is None else cpu in self._active
-        source, note = registers_from(self._target, cpu, self._online, self._present, self._saved)
+        source, note = self._sources.of(cpu)
         found: list[Stretch] = []
         task = seen.current
         if task is not None and source != "none":
@@ -163,7 +161,7 @@ class _Answer:
                     self._target,
                     cpu,
                     task,
-                    saved=bool(self._saved and cpu in self._saved),
+                    saved=source == "crash note",
                     panicked=cpu == self._panic_cpu,
                 ),
                 [],
@@ -254,13 +252,6 @@ class _Answer:
             )
             result = msgspec.structs.replace(result, health=health)
         return result
-
-
-def _mask(program: Program, name: str) -> list[int]:
-    words = program[name].bits
-    data = program.read(words.address_, 8 * len(words))
-    bits = int.from_bytes(data, "little")
-    return [cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1]
 
 
 def _panic_cpu(program: Program) -> int | None:

@@ -18,7 +18,7 @@ from kscope.kernel.death.panic import panic_message, panic_task
 from kscope.kernel.log import log
 from kscope.kernel.machine.settings import settings
 from kscope.kernel.machine.taints import taints
-from kscope.kernel.processor.registers import cpus_with_crash_notes, registers_from
+from kscope.kernel.processor.registers import RegisterSources
 from kscope.model.base import Address, QueryError
 from kscope.model.log import LogQuery
 from kscope.model.system import (
@@ -162,7 +162,7 @@ def _cpu_states(target: Target) -> tuple[CpuState, ...]:
     program = target.program
     online = set(for_each_online_cpu(program))
     possible = list(for_each_possible_cpu(program))
-    saved = cpus_with_crash_notes(program, possible)
+    sources = RegisterSources.read(target, possible)
     states = []
     for cpu in possible:
         current = cpu_curr(program, cpu)
@@ -173,7 +173,7 @@ def _cpu_states(target: Target) -> tuple[CpuState, ...]:
                 idle=current == idle_task(program, cpu),
                 pid=current.pid.value_(),
                 comm=printable(current.comm.string_()),
-                registers=registers_from(target, cpu, sorted(online), None, saved)[0],
+                registers=sources.of(cpu)[0],
             )
         )
     return tuple(states)

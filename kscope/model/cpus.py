@@ -8,10 +8,10 @@ from msgspec import Meta
 from kscope.model.base import Address, Query, Result, Unreadable
 from kscope.model.stacks import Frame, Register, StackKind
 
-RegistersFrom = Literal["crash note", "PRSTATUS note", "saved state", "none"]
+RegistersFrom = Literal["crash note", "PRSTATUS note", "none"]
 """Where a CPU's registers come from: the note that it wrote itself while the kernel crashed
-(``crash_notes``), the dump file's note of that number, what its idle task saved when it was last
-switched out, or nowhere."""
+(``crash_notes``), the dump file's note of that number, or nowhere. What the task that it runs saved
+when it was last switched out is older than that and not shown in their place."""
 
 
 class OnCpu(msgspec.Struct, frozen=True, kw_only=True):

@@ -203,8 +203,7 @@ def _register(register: CpuRegister) -> list[Span]:
 def _provenance(cpu: Cpu) -> str:
     if cpu.registers == "none":
         return "nowhere"
-    owner = f" of CPU {cpu.cpu}" if "note" in cpu.registers else " of its task"
-    return cpu.registers + owner
+    return f"{cpu.registers} of CPU {cpu.cpu}"
 
 
 def raw_stack_lines(cpu: Cpu) -> list[Line]:

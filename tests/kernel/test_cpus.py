@@ -11,7 +11,7 @@ from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_rq
 
 from kscope.dialect.cpus import equivalent, text
-from kscope.kernel.processor.registers import registers_from
+from kscope.kernel.processor.registers import RegisterSources
 from kscope.model.cpus import Cpu, Cpus, CpusQuery, rflags_names, state_of
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
@@ -96,16 +96,36 @@ def test_every_cpu_saved_its_own_registers(grid: Cpus) -> None:
     assert {(cpu.registers, cpu.registers_note) for cpu in grid.cpus} == {("crash note", "")}
 
 
-def test_a_note_behind_a_missing_one_is_misnumbered(demo_target: Target) -> None:
-    source, note = registers_from(demo_target, 2, [0, 1, 2, 3], [0, 1, 2, 3], saved=[0, 2, 3])
+ALL = (0, 1, 2, 3)
+
+
+def test_a_note_behind_a_missing_one_is_misnumbered() -> None:
+    source, note = RegisterSources(notes=3, at_work=ALL, present=ALL, saved=(0, 2, 3)).of(2)
     assert source == "crash note"
     assert "note 1 is this CPU's" in note
 
 
-def test_an_online_cpu_without_a_note_did_not_answer_the_nmi(demo_target: Target) -> None:
-    source, note = registers_from(demo_target, 1, [0, 1, 2, 3], [0, 1, 2, 3], saved=[0, 2, 3])
+def test_an_online_cpu_without_a_note_did_not_answer_the_nmi() -> None:
+    source, note = RegisterSources(notes=3, at_work=ALL, present=ALL, saved=(0, 2, 3)).of(1)
     assert source == "none"
     assert "did not answer" in note
+
+
+def test_notes_of_a_hypervisor_are_misnumbered_if_they_are_fewer_than_any_known_cpus() -> None:
+    source, note = RegisterSources(notes=2, at_work=(0, 1, 2), present=ALL, saved=()).of(1)
+    assert source == "PRSTATUS note"
+    assert note == "the dump file has 2 notes for 4 CPUs: they may be misnumbered"
+
+
+@pytest.mark.parametrize("at_work", [ALL, (0, 1, 3)])
+def test_a_hypervisor_has_a_note_for_every_cpu_of_the_machine(at_work: tuple[int, ...]) -> None:
+    sources = RegisterSources(notes=4, at_work=at_work, present=ALL, saved=())
+    assert {sources.of(cpu) for cpu in at_work} == {("PRSTATUS note", "")}
+
+
+def test_what_a_hypervisor_says_of_an_offline_cpu_is_not_the_kernels() -> None:
+    sources = RegisterSources(notes=4, at_work=(0, 1, 3), present=ALL, saved=())
+    assert sources.of(2) == ("none", "it was offline")
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,44 @@
 """CPUs equal crash, drgn and what the lab set up, with the dump's own types and with DWARF."""
 
+import json
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import pytest
-from drgn import Object
-from drgn.helpers.linux.percpu import per_cpu
+from drgn import Object, cast
+from drgn.helpers.linux.percpu import per_cpu, per_cpu_ptr
 from drgn.helpers.linux.sched import cpu_curr, cpu_rq
 from drgn.helpers.linux.stack import kernel_stack_trace
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from drgn.helpers.linux.timer import hrtimer_clock_base_for_each, timer_base_for_each
 
+from kscope.app import KscopeApp
 from kscope.dialect import cpus as dialect
 from kscope.model.base import QueryError
-from kscope.model.cpus import Cpu, Cpus, CpusQuery, state_of
+from kscope.model.cpus import Cpu, Cpus, CpusQuery, Ipi, Queued, state_of
+from kscope.model.target import OpenQuery
+from kscope.screens.cpu_grid import CpuGrid
 from kscope.session.answering import answer
+from kscope.session.client import Session
+from kscope.session.process import WorkerProcess
+from kscope.widgets.line import plain
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
 from tests.on_lab.opening import PANICS, SERIES, open_lab
+from tests.screens.conftest import keys
 
 pytestmark = pytest.mark.lab
 
-KDUMPS = ("demo", "sysrq", "null-deref", "soft-lockup", "offline-cpu")
+KDUMPS = (
+    "demo", "sysrq", "null-deref", "soft-lockup", "offline-cpu-1", "stuck-cpus", "panic-stopped"
+)  # fmt: skip
 """Dumps that crash opens with either kernel."""
+OTHER_KDUMPS = (*(name for name in PANICS if name not in KDUMPS), "offline-cpu")
 TYPES = ("btf", "dwarf")
 EVERYTHING = CpusQuery(
     backtrace=True, full=True, raw=True, runqueue=True, timers=True, watchdog=True
@@ -53,6 +68,12 @@ def words(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
+def as_crash_knows(cpus: Sequence[Cpu]) -> str:
+    """Runqueues without what crash does not look for."""
+    text = "\n\n".join(dialect.runqueue(cpu) for cpu in cpus).replace("  (THROTTLED)", "")
+    return re.sub(r"\n  (?:STOP TASK|DL TASKS|WAKE LIST):(?:\n     .*)+", "", text)
+
+
 def named(name: str, series: str, comm: str) -> Cpu:
     return next(cpu for cpu in read(name, series).cpus if cpu.current and cpu.current.comm == comm)
 
@@ -64,9 +85,7 @@ def named(name: str, series: str, comm: str) -> Cpu:
 @pytest.mark.parametrize("series", SERIES)
 @pytest.mark.parametrize("name", KDUMPS)
 def test_runq_equals_crash(name: str, series: str, types: str) -> None:
-    found = [dialect.runqueue(cpu) for cpu in read(name, series, types).cpus]
-    # crash does not look for a queued stop task.
-    ours = re.sub(r"\n  STOP TASK:\n.*", "", "\n\n".join(found))
+    ours = as_crash_knows(read(name, series, types).cpus)
     assert words(ours) == words(crash_says(name, series, "runq"))
 
 
@@ -82,6 +101,20 @@ def test_lag_equals_crash(name: str, series: str) -> None:
 def test_task_groups_equal_crash(name: str, series: str) -> None:
     ours = "\n\n".join(dialect.groups(cpu) for cpu in read(name, series).cpus)
     assert words(ours) == words(crash_says(name, series, "runq -g"))
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", OTHER_KDUMPS)
+def test_runqueues_of_every_other_dump_equal_crash(name: str, series: str) -> None:
+    cpus = read(name, series).cpus
+    ours = {
+        "runq": as_crash_knows(cpus),
+        "runq -T": dialect.lag(cpus),
+        "runq -g": "\n\n".join(map(dialect.groups, cpus)),
+    }
+    assert {command: words(text) for command, text in ours.items()} == {
+        command: words(crash_says(name, series, command)) for command in ours
+    }
 
 
 @pytest.mark.parametrize("series", SERIES)
@@ -160,9 +193,26 @@ def test_backtraces_equal_crash(name: str, series: str, types: str) -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", sorted({*KDUMPS, *OTHER_KDUMPS} - {"stuck-cpus", "panic-stopped"}))
+def test_no_frame_of_crash_is_missing(name: str, series: str) -> None:
+    # crash itself leaves out a call that is the last instruction of its function. Of dumps from
+    # outside and of offline CPUs it shows what is left on the stack from earlier.
+    printed = {
+        int(match[1]): frames(block)
+        for block in re.split(r"\n\n(?=PID)", crash_says(name, series, "bt -a"))
+        if (match := re.search(r"CPU: (\d+)", block))
+    }
+    for cpu in read(name, series).cpus:
+        if cpu.offline:
+            continue
+        found = iter([(sp, pc) for sp, _, pc in frames(dialect.backtrace(cpu))])
+        assert [f for f in printed[cpu.cpu] if (f[0], f[2]) not in found] == []
+
+
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("series", SERIES)
-@pytest.mark.parametrize("name", ["demo", "soft-lockup", "hard-lockup", "deadlock"])
+@pytest.mark.parametrize("name", ["demo", "soft-lockup", "hard-lockup", "deadlock", "stuck-cpus"])
 def test_backtraces_equal_drgn(name: str, series: str, types: str) -> None:
     program = open_lab(name, series, types).program
     for cpu in read(name, series, types).cpus:
@@ -335,13 +385,196 @@ def test_work_that_a_spinning_cpu_keeps_waiting_is_pending(series: str) -> None:
     assert not any(pool.stuck for pool in stalled)  # the workqueue watchdog allows 30 s
 
 
+# CPUs on which everything waits: 1 takes no interrupts, 2 waits for it, 3 has real-time tasks.
+
+
+def stuck(series: str, types: str = "btf") -> tuple[tuple[Cpu, ...], dict[str, Any]]:
+    return read("stuck-cpus", series, types).cpus, find("stuck-cpus", series).manifest
+
+
+def comms(tasks: Sequence[Queued]) -> list[str]:
+    """Of the lab's own tasks, in their order."""
+    return [task.comm for task in tasks if task.task and not task.comm.startswith("k")]
+
+
+def unanswered(cpu: Cpu) -> tuple[Ipi, ...]:
+    assert cpu.health is not None
+    return cpu.health.ipis
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_calls_that_a_cpu_has_not_taken_are_those_that_were_made(series: str, types: str) -> None:
+    cpus, manifest = stuck(series, types)
+    calls = [
+        {
+            "function": ipi.function and ipi.function.name,
+            "from": ipi.from_cpu,
+            "waits": ipi.kind == "call, sender waits",
+        }
+        for ipi in unanswered(cpus[1])
+        if ipi.kind.startswith("call")
+    ]
+    assert calls == manifest["calls"]["1"]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_only_the_cpu_without_interrupts_has_ipis_pending(series: str) -> None:
+    cpus, _ = stuck(series)
+    assert [cpu.cpu for cpu in cpus if unanswered(cpu)] == [1]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_kernels_own_question_about_a_stall_is_among_them(series: str) -> None:
+    cpus, _ = stuck(series)
+    work = [
+        ipi.function.name for ipi in unanswered(cpus[1]) if ipi.kind == "irq work" and ipi.function
+    ]
+    assert work == ["rcu_iw_handler"]
+    assert [cpu.cpu for cpu in cpus if cpu.health and cpu.health.rcu.holds_up] == [1]
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_tasks_woken_for_a_cpu_that_took_no_notice_are_on_its_wake_list(
+    series: str, types: str
+) -> None:
+    cpus, manifest = stuck(series, types)
+    found = {cpu.cpu: comms(cpu.queues.wake_list) for cpu in cpus if cpu.queues}
+    assert found == {0: [], 1: manifest["wakeups"]["1"], 2: [], 3: []}
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_who_spins_for_an_answer_says_which_cpu_owes_it(series: str, types: str) -> None:
+    cpus, _ = stuck(series, types)
+    (caller,) = (cpu for cpu in cpus if cpu.spinning is not None)
+    assert caller.spinning is not None
+    assert (caller.cpu, caller.spinning.cpus) == (2, (1,))
+    assert caller.spinning.what == "CPU 1 to handle storlab_called_and_awaited"
+    assert caller.spinning.caller.startswith("storlab_")
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_tasks_of_every_class_are_on_the_queue_in_the_order_they_would_run(
+    series: str, types: str
+) -> None:
+    cpus, manifest = stuck(series, types)
+    for number, expected in manifest["queued"].items():
+        cpu = cpus[int(number)]
+        assert (comms(cpu.dl), comms(cpu.rt)) == (expected["dl"], expected["rt"])
+        assert sorted(comms(cpu.fair)) == expected["fair"]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_task_behind_a_stuck_one_has_waited_since_it_came(series: str) -> None:
+    cpus, manifest = stuck(series)
+    for number in manifest["queued"]:
+        cpu = cpus[int(number)]
+        waiting = [t.waiting_ns for t in (*cpu.dl, *cpu.rt, *cpu.fair) if t.task and comms([t])]
+        # They came up to 36 s before the dump was taken.
+        assert all(w is not None and 30 * 10**9 < w < 60 * 10**9 for w in waiting)
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_real_time_tasks_that_used_up_their_share_are_throttled(series: str, types: str) -> None:
+    cpus, manifest = stuck(series, types)
+    throttled = [cpu.cpu for cpu in cpus if cpu.queues and cpu.queues.rt_throttled]
+    assert throttled == manifest["realtime_throttled"][series]
+    assert comms(cpus[3].rt) == manifest["realtime"]["3"]
+
+
+def test_a_throttled_queue_has_run_for_as_long_as_it_may() -> None:
+    queues = stuck("6.1")[0][3].queues
+    assert queues is not None
+    assert queues.rt_runtime_ns == 9 * 10**9
+    assert queues.rt_time_ns is not None
+    assert queues.rt_time_ns >= queues.rt_runtime_ns
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_deadline_tasks_that_never_ran_have_missed_their_deadlines(series: str) -> None:
+    cpu = stuck(series)[0][1]
+    deadlines = [task.deadline_ns for task in cpu.dl]
+    assert cpu.clock_ns is not None
+    assert all(deadline is not None and deadline < cpu.clock_ns for deadline in deadlines)
+    assert deadlines == sorted(deadlines, key=lambda deadline: deadline or 0)
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_timers_of_a_cpu_without_interrupts_are_overdue(series: str, types: str) -> None:
+    cpus, manifest = stuck(series, types)
+    timers = cpus[1].timers
+    assert timers is not None
+    overdue = {
+        timer.timer: timer.function.name
+        for base in (*timers.wheels, *timers.clocks)
+        for timer in base.timers
+        if timer.overdue and timer.function.name.startswith("storlab")
+    }
+    objects = manifest["objects"]
+    assert overdue == {
+        int(objects["storlab_late_timer"]["address"], 16): "storlab_late_timer_fn",
+        int(objects["storlab_late_hrtimer"]["address"], 16): "storlab_late_hrtimer_fn",
+    }
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_work_for_the_workers_of_a_stuck_cpu_is_stuck(series: str, types: str) -> None:
+    cpus, manifest = stuck(series, types)
+    assert cpus[1].health is not None
+    pools = [pool for pool in cpus[1].health.pools if pool.pending]
+    work = [function.name for pool in pools for function in pool.pending]
+    assert [name for name in work if name.startswith("storlab")] == manifest["work"]["1"]
+    assert [pool.stuck for pool in pools] == [True]
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_pool_whose_workers_get_no_turn_is_stuck_and_others_are_not(series: str) -> None:
+    pools = [(cpu.cpu, pool) for cpu in stuck(series)[0] if cpu.health for pool in cpu.health.pools]
+    assert {cpu for cpu, pool in pools if pool.stuck} == {1, 2}
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_lockups_are_those_that_the_kernel_reported_or_could_not(series: str) -> None:
+    cpus, _ = stuck(series)
+    found = {cpu.cpu: cpu.lockup.kind for cpu in cpus if cpu.lockup is not None}
+    assert found == {1: "hard", 2: "soft"}
+    console = (find("stuck-cpus", series).directory / "console.log").read_text(errors="replace")
+    assert set(re.findall(r"BUG: soft lockup - CPU#(\d+)", console)) == {"2"}
+
+
+@pytest.mark.parametrize("types", TYPES)
+def test_json_tells_of_queues_and_calls(types: str) -> None:
+    dump = find("stuck-cpus", "6.12")
+    vmlinux = ["-s", str(dump.vmlinux)] if types == "dwarf" else []
+    command = ["show", "cpus", str(dump.vmcore), *vmlinux, "--cpu", "1", "--watchdog", "--json"]
+    output = subprocess.run(
+        [sys.executable, "-m", "kscope", *command], check=True, capture_output=True
+    ).stdout
+    (cpu,) = json.loads(output)["cpus"]
+    assert cpu["irqs_enabled"] is False
+    assert [task["comm"] for task in cpu["dl"]] == ["fair server", "deadline-a", "deadline-b"]
+    assert [task["comm"] for task in cpu["rt"]] == ["rt-high", "rt-low"]
+    (waited_for,) = (i for i in cpu["health"]["ipis"] if i["kind"] == "call, sender waits")
+    assert waited_for["from_cpu"] == 2
+    assert waited_for["function"]["name"] == "storlab_called_and_awaited"
+    address = dump.manifest["objects"]["storlab_call"]["address"]
+    assert address in [ipi["address"] for ipi in cpu["health"]["ipis"]]
+
+
 # Timers.
 
 
-def test_the_timer_wheel_equals_crash() -> None:
+@pytest.mark.parametrize("name", [*KDUMPS, *OTHER_KDUMPS])
+def test_the_timer_wheel_equals_crash(name: str) -> None:
     # crash 8.0.6 does not know the third wheel that 6.12 has.
-    ours = sorted(words(dialect.wheels(read("demo", "6.1").cpus)))
-    assert ours == sorted(words(crash_says("demo", "6.1", "timer")))
+    ours = sorted(words(dialect.wheels(read(name, "6.1").cpus)))
+    assert ours == sorted(words(crash_says(name, "6.1", "timer")))
 
 
 @pytest.mark.parametrize("series", SERIES)
@@ -376,9 +609,11 @@ def test_hrtimers_equal_drgn(series: str) -> None:
             assert [(t.timer, t.expires, t.tte) for t in clock.timers] == expected
 
 
-def test_hrtimers_expire_when_crash_says() -> None:
-    printed = crash_says("demo", "6.1", "timer -r")
-    for cpu in read("demo", "6.1").cpus:
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", [*KDUMPS, *OTHER_KDUMPS])
+def test_hrtimers_expire_when_crash_says(name: str, series: str) -> None:
+    printed = crash_says(name, series, "timer -r")
+    for cpu in read(name, series).cpus:
         assert cpu.timers is not None
         for timer in (t for clock in cpu.timers.clocks for t in clock.timers):
             line = next(line for line in printed.splitlines() if str(timer.timer) in line)
@@ -420,6 +655,64 @@ def test_an_offline_cpu_is_offline_and_has_no_registers(series: str) -> None:
     assert "offline" in offline.registers_note
 
 
+MISNUMBERED = [("offline-cpu-1", "6.1"), ("offline-cpu-1", "6.12"), ("offline-cpu-1-elf", "6.1")]
+
+
+@pytest.mark.parametrize(("name", "series"), MISNUMBERED)
+def test_notes_behind_an_offline_cpu_are_said_to_be_misnumbered(name: str, series: str) -> None:
+    notes = [(cpu.registers, cpu.registers_note) for cpu in read(name, series).cpus]
+    assert notes == [
+        ("crash note", ""),
+        ("none", "it was offline: its crash note is empty"),
+        ("crash note", "the dump file's note 1 is this CPU's: it has none for a CPU before it"),
+        ("crash note", "the dump file's note 2 is this CPU's: it has none for a CPU before it"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "series"), MISNUMBERED)
+def test_registers_behind_an_offline_cpu_are_its_own(name: str, series: str) -> None:
+    program = open_lab(name, series).program
+    for cpu, comm in ((2, "second"), (3, "third")):
+        found = read(name, series).cpus[cpu]
+        assert found.current is not None
+        assert found.current.comm == comm
+        note = cast("struct elf64_note *", per_cpu_ptr(program["crash_notes"], cpu))
+        # struct elf_prstatus: 112 bytes, then the registers as struct pt_regs has them. The note's
+        # header takes 12 bytes and its name, "CORE", 8.
+        saved = Object(program, "struct pt_regs", address=note.value_() + 20 + 112)
+        interrupted = next(segment for segment in found.segments if segment.rflags is not None)
+        registers = {register.name: register.value for register in interrupted.registers}
+        assert (registers["rip"], registers["rsp"]) == (saved.ip.value_(), saved.sp.value_())
+
+
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_cpus_that_panic_stopped_show_what_they_ran(series: str, types: str) -> None:
+    cpus = read("panic-stopped", series, types).cpus
+    stopped = find("panic-stopped", series).manifest["stopped_cpus"]
+    assert [cpu.cpu for cpu in cpus if cpu.stopped] == stopped
+    assert "".join(map(state_of, cpus)) == "IXPB"
+    assert [cpu.current.comm for cpu in cpus if cpu.current] == [
+        "swapper/0", "stuck", "crasher", "busy"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_interrupts_of_a_stopped_cpu_are_those_of_what_it_ran(series: str) -> None:
+    cpus = read("panic-stopped", series).cpus
+    assert [cpu.irqs_enabled for cpu in cpus] == [True, False, None, True]
+    # By an NMI only where the interrupt for it was not taken.
+    how = [[segment.kind for segment in cpu.segments if segment.stopped] for cpu in cpus]
+    assert ["nmi" in kinds for kinds in how] == [False, True, False, False]
+    assert all(len(kinds) == 1 for kinds in how)
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_stopped_cpus_have_their_notes_from_the_hypervisor(series: str) -> None:
+    found = read("panic-stopped", series).cpus
+    assert {(cpu.registers, cpu.registers_note) for cpu in found} == {("PRSTATUS note", "")}
+
+
 @pytest.mark.parametrize("series", SERIES)
 def test_a_dump_from_outside_has_prstatus_notes_and_no_panic_cpu(series: str) -> None:
     found = read("deadlock", series)
@@ -428,19 +721,65 @@ def test_a_dump_from_outside_has_prstatus_notes_and_no_panic_cpu(series: str) ->
     assert all(cpu.irqs_enabled for cpu in found.cpus)
 
 
-def test_sixty_possible_cpus_that_never_came_are_offline() -> None:
-    found = read("cpus64", "6.1")
+@pytest.mark.parametrize("series", SERIES)
+def test_sixty_possible_cpus_that_never_came_are_offline(series: str) -> None:
+    found = read("cpus64", series)
     assert (found.possible, found.online) == (64, 4)
     assert "".join(map(state_of, found.cpus)) == "I" * 4 + "O" * 60
 
 
-def test_nothing_of_a_possible_cpu_is_unreadable_for_it_never_came() -> None:
-    assert [cpu.unreadable for cpu in read("cpus64", "6.1").cpus] == [()] * 64
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize("series", SERIES)
+def test_nothing_of_a_possible_cpu_is_unreadable_for_it_never_came(series: str, types: str) -> None:
+    assert [cpu.unreadable for cpu in read("cpus64", series, types).cpus] == [()] * 64
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("series", SERIES)
+def test_the_grid_costs_as_much_as_there_are_cpus(series: str) -> None:
+    target = open_lab("cpus64", series)
+
+    def seconds(cpus: str) -> float:
+        def once() -> float:
+            start = time.process_time()
+            answer(target, CpusQuery(cpu=cpus))
+            return time.process_time() - start
+
+        return min(once() for _ in range(5))
+
+    # What all CPUs have in common is read in both.
+    common = seconds("4")
+    assert seconds("4-63") - common < 2 * 59 * (seconds("4-23") - common) / 19
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("series", SERIES)
+async def test_the_grid_of_64_cpus_is_painted_and_scrolls(
+    series: str, size: tuple[int, int]
+) -> None:
+    session = Session(WorkerProcess(OpenQuery(path=str(find("cpus64", series).vmcore))))
+    app = KscopeApp(session)
+    async with app.run_test(size=size) as pilot:
+        await keys("4")(pilot)
+        grid = app.query_one("#cpus-grid", CpuGrid)
+        assert grid.line_count() == 64
+        assert plain(grid.header_lines(60)[1]) == "I idle 4  O offline 60  "
+
+        def shown() -> str:
+            return " ".join(grid.render_line(y).text for y in range(grid.size.height))
+
+        await keys("z", "z")(pilot)
+        assert "0 I idle" in " ".join(shown().split())
+        await keys("G")(pilot)
+        assert "63 O offline was never online" in " ".join(shown().split())
+    session.kill()
 
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("series", SERIES)
-@pytest.mark.parametrize("name", [*PANICS, "demo", "hard-lockup", "deadlock"])
+@pytest.mark.parametrize(
+    "name", [*PANICS, "demo", "hard-lockup", "deadlock", "stuck-cpus", "panic-stopped"]
+)
 def test_nothing_of_a_sound_dump_is_unreadable(name: str, series: str, types: str) -> None:
     found = read(name, series, types)
     assert found.unreadable == ()
