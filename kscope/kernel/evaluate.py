@@ -1,5 +1,6 @@
 """The value of a C expression: crash's ``p`` and ``eval``."""
 
+import msgspec
 from drgn import Object, TypeKind
 
 from kscope.kernel.access import fields
@@ -10,7 +11,7 @@ from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.expression.c_expression import Evaluator
 from kscope.kernel.expression.language import Expressions, Named
 from kscope.kernel.objects.identify_address import addresses_of
-from kscope.kernel.objects.values import Values
+from kscope.kernel.objects.values import Values, described
 from kscope.model.base import Address, QueryError
 from kscope.model.evaluate import EvaluateQuery, Value
 from kscope.model.expressions import PerCpuPlace
@@ -112,12 +113,12 @@ def _member(target: Target, field: Field, found: Object) -> Member:
         raise QueryError("This is no object in memory.")
     value = found.value_()
     meaning = field.enumerators.get(value, "") if isinstance(value, int) else ""
-    return Member(
-        name="", type=field.type_name, offset=0, bit_offset=None, bit_size=None,
+    return msgspec.structs.replace(
+        described(field, 0),
+        name="",
         value=f"{value:#x}" if field.kind == "pointer" else value,
-        target=None, kind=field.kind, size=field.size, meaning=meaning,
-        points_to=field.points_to,
-    )  # fmt: skip
+        meaning=meaning,
+    )
 
 
 def _symbol(target: Target, address: int) -> str:

@@ -12,7 +12,7 @@ from kscope.kernel.access.memory_image import MemoryImage
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.expression.language import Expressions, Located
 from kscope.kernel.objects.identify_address import addresses_of
-from kscope.kernel.objects.values import Values
+from kscope.kernel.objects.values import Values, described
 from kscope.model.base import Address, QueryError, Unreadable
 from kscope.model.struct import Instance, Member, StructQuery, Structure
 from kscope.target.target import Target
@@ -183,21 +183,7 @@ def _declared(field: Field, base: int) -> Member:
     declaration = declare(field.type, field.name)
     if field.bit_size is not None:
         declaration += f" : {field.bit_size}"
-    return Member(
-        name=field.name,
-        type=field.type_name,
-        offset=offset,
-        bit_offset=field.bit_offset,
-        bit_size=field.bit_size,
-        value=None,
-        target=None,
-        kind=field.kind,
-        size=field.size,
-        points_to=field.points_to,
-        length=field.length,
-        members=inner,
-        declaration=declaration,
-    )
+    return msgspec.structs.replace(described(field, offset), members=inner, declaration=declaration)
 
 
 def _anonymous_compound(type_: Type) -> Type | None:

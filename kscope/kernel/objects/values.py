@@ -2,6 +2,7 @@
 
 import struct
 
+import msgspec
 from drgn import FaultError, PlatformFlags
 
 from kscope.kernel.access.fields import Field
@@ -18,6 +19,23 @@ _LONGEST_STRING = 100
 """Characters of a string that are shown of what a ``char *`` points at."""
 
 Value = int | float | bool | str | None
+
+
+def described(field: Field, offset: int) -> Member:
+    """What is known of a member by its type alone."""
+    return Member(
+        name=field.name,
+        type=field.type_name,
+        offset=offset,
+        bit_offset=field.bit_offset,
+        bit_size=field.bit_size,
+        value=None,
+        target=None,
+        kind=field.kind,
+        size=field.size,
+        points_to=field.points_to,
+        length=field.length,
+    )
 
 
 class Values:
@@ -73,20 +91,12 @@ class Values:
                     meaning = self._meanings.of(owner, name, field.type_name, value)
         except READ_ERRORS as error:
             why = reason(error)
-        return Member(
-            name=field.name,
-            type=field.type_name,
-            offset=offset,
-            bit_offset=field.bit_offset,
-            bit_size=field.bit_size,
+        return msgspec.structs.replace(
+            described(field, offset),
             value=value,
             target=identity.text if identity is not None and identity.text else None,
             target_kind=identity.kind if identity is not None else "",
-            kind=field.kind,
-            size=field.size,
             meaning=meaning,
-            points_to=field.points_to,
-            length=field.length,
             members=members,
             why=why,
         )
