@@ -81,6 +81,6 @@ def test_throttled_or_crowded_out_tasks_are_told_with_their_times(
 ) -> None:
     (finding,) = (finding for finding in survey.findings if finding.rule == "starved-tasks")
     # Where the deadline server gives normal tasks their share (6.12), nothing is throttled.
-    word = "throttled" if series == "6.1" else "a real-time task, keeps CPU 3 from"
+    word = "throttled" if series == "6.1" else "Real-time rt-ahead"
     assert word in finding.title
     assert dump.task("rt-behind")["pid"] in finding.tasks

@@ -41,9 +41,9 @@ def _check(facts: Facts) -> Iterator[Finding]:
 def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
     lock = _lock(facts, cpu)
     functions = inside(cpu)
-    where = f" in {functions[0]}()" if functions else ""
-    title = f"{what}: {runs(cpu)}{where} for {in_words(for_ns)}"
-    explanation = f"CPU {cpu.cpu} has let nothing else run for {in_words(for_ns)}. "
+    where = f"is in {functions[0]}() and " if functions else ""
+    title = f"{what}: {runs(cpu)} for {in_words(for_ns)}"
+    explanation = f"CPU {cpu.cpu} {where}has let nothing else run for {in_words(for_ns)}. "
     tasks = [cpu.current.pid] if cpu.current else []
     evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu), *victims_of(facts, cpu)]
     if lock is not None:

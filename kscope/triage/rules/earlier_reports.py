@@ -40,11 +40,11 @@ def _check(facts: Facts) -> Iterator[Finding]:
     first = min(earlier, key=lambda report: (report.kind not in _FAULTS, report.first))
     died = records[-1].timestamp_ns
     before = in_words(max(0, died - records[first.first].timestamp_ns))
-    count = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
+    count = f" (and {len(earlier) - 1} more)" if len(earlier) > 1 else ""
     yield Finding(
         rule=RULE.name,
         severity="warning",
-        title=f"{before} before the end of the log: {first.title}{count}",
+        title=f"{first.title.rstrip(':')}, {before} before the end{count}",
         explanation="The kernel had reported this before. "
         + (
             "After a fault like that its state is damaged, and what came later may be no more "

@@ -41,9 +41,8 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
     title = f"{filesystem}{f' ({where})' if where else ''} is frozen"
     since = ""
     if waiting:
-        count = f"{len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'}"
-        title += f": {count}"
-        since = f"For up to {in_words(waited(waiting))} {count} for it to be thawed. "
+        title += f": {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'}"
+        since = f"Blocked for up to {in_words(waited(waiting))} so far. "
     block = f"{filesystem.address:x}"
     return Finding(
         rule=RULE.name,

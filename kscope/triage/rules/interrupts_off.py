@@ -39,11 +39,11 @@ def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
     return Finding(
         rule=RULE.name,
         severity="critical" if for_ns >= threshold * SECOND else "warning",
-        title=f"CPU {cpu.cpu} takes no interrupts: {runs(cpu)}{where} for {in_words(for_ns)}",
+        title=f"CPU {cpu.cpu} takes no interrupts: {runs(cpu)} for {in_words(for_ns)}",
         explanation=f"CPU {cpu.cpu} runs{where} with interrupts off, and its tick is "
         f"{in_words(for_ns)} overdue. The hard-lockup detector would report it after {threshold} s "
         "if the machine had one that works. Whatever other CPUs ask of it by an interrupt waits. "
-        + (f"It likely holds a spinlock for which {', '.join(waiting)} spin. " if waiting else "")
+        + (f"It likely holds a spinlock for which {_spin(waiting)}. " if waiting else "")
         + "Look for a loop between local_irq_disable() and local_irq_enable() on that stack.",
         evidence=tuple(evidence),
         tasks=(cpu.current.pid,) if cpu.current else (),
@@ -53,6 +53,10 @@ def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
         "overdue",
         rank=5,
     )
+
+
+def _spin(waiting: list[str]) -> str:
+    return f"{', '.join(waiting)} {'spins' if len(waiting) == 1 else 'spin'}"
 
 
 def _evidence(cpu: Cpu) -> Iterator[Evidence]:

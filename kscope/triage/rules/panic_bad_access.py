@@ -146,8 +146,8 @@ def _why_unnamed(facts: Facts, stopped: Stopped) -> str:
         return ""
     owner = stopped.module or "the kernel"
     return (
-        f"Which structure that is only DWARF of {owner} tells: the compiler made {name} a copy "
-        "with other arguments than the source has. "
+        f"Which structure that is, only the DWARF of {owner} tells: the compiler made {name} a "
+        "copy with other arguments than the source has. "
     )
 
 

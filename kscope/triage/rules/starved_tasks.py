@@ -55,11 +55,10 @@ def _finding(facts: Facts, cpu: Cpu, waiting: Sequence[Queued]) -> Finding:
             "woken it was lost, or it cannot leave its idle state. "
         )
     elif cpu.runs_realtime:
-        title = f"{runs(cpu)}, a real-time task, keeps CPU {cpu.cpu} from {count} for up to "
-        title += in_words(longest)
+        title = f"Real-time {runs(cpu)} keeps CPU {cpu.cpu} from {count}"
         explanation = (
-            "A real-time task that never sleeps keeps everything of lower priority off its CPU, "
-            "kernel threads included. "
+            f"Ready to run for up to {in_words(longest)} by now. A real-time task that never "
+            "sleeps keeps everything of lower priority off its CPU, kernel threads included. "
         )
     else:
         title = f"{count} on CPU {cpu.cpu} ready to run for up to {in_words(longest)}"
