@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from kscope.dialect.tasks import drgn_conditions, drgn_imports, elapsed
 from kscope.dialect.views import Equivalent
 from kscope.model.stacks import Frame, Register, Segment, Stack, StackGroup, Stacks, StacksQuery
-from kscope.model.tasks import UNKNOWN, TasksQuery, named
+from kscope.model.tasks import UNKNOWN, TasksQuery, known_names
 
 QUERY = StacksQuery
 
@@ -17,7 +17,7 @@ def equivalent(query: StacksQuery) -> Equivalent:
     """``foreach … bt``, which shows every task's stack."""
     notes = ["crash shows every task by itself"]
     selectors = query.only.replace(",", " ").split()
-    states = named(query.state)
+    states = known_names(query.state)
     if len(states) == 1:
         selectors += states
     elif states:

@@ -4,10 +4,12 @@ import shlex
 
 from kscope.dialect.views import Equivalent
 from kscope.model.tasks import (
+    UNKNOWN,
     Task,
     Tasks,
     TaskSelection,
     TasksQuery,
+    known_names,
     parse_duration,
     parse_task,
 )
@@ -30,6 +32,8 @@ def equivalent(query: TasksQuery) -> Equivalent:
     """``ps`` with the options that come nearest, the rest left to grep and sort."""
     notes: list[str] = []
     crash = _with_times(query, notes) if by_time(query) else _plain(query, notes)
+    if UNKNOWN in query.state or UNKNOWN in query.policy:
+        notes.append("crash cannot select what is unreadable")
     return Equivalent(crash, drgn_code(query), "; ".join(notes))
 
 
@@ -44,7 +48,7 @@ def _with_times(query: TasksQuery, notes: list[str]) -> str:
         crash += f" -C {query.cpu.replace(' ', ',')}"
     if query.leaders:
         notes.append("crash's -m cannot be combined with -G")
-    if query.policy:
+    if known_names(query.policy):
         notes.append("crash's -m cannot be combined with -y")
     if query.longer_than:
         notes.append("crash cannot select by time: the longest are last")
@@ -57,8 +61,8 @@ def _plain(query: TasksQuery, notes: list[str]) -> str:
     crash = "ps" + kind_option(query) + _names(query)
     if query.leaders:
         crash += " -G"
-    if query.policy:
-        crash += f" -y {query.policy.replace(' ', ',')}"
+    if policies := known_names(query.policy):
+        crash += f" -y {','.join(policies)}"
     crash += greps(query)
     if query.cpu:
         notes.append("crash selects CPUs only with ps -m -C")
@@ -84,8 +88,7 @@ def _names(query: TasksQuery) -> str:
 def greps(selection: TaskSelection[Tasks]) -> str:
     """The state and the text, which crash leaves to grep."""
     text = ""
-    if selection.state:
-        states = selection.state.upper().replace(",", " ").split()
+    if states := known_names(selection.state):
         text += f" | grep -w {states[0]}" if len(states) == 1 else (
             f" | grep -wE {shlex.quote('|'.join(states))}"
         )  # fmt: skip
@@ -151,12 +154,10 @@ _POLICY_NUMBERS = {
 def drgn_conditions(selection: TaskSelection[Tasks]) -> str:
     """An expression over ``task``; empty when all are meant."""
     conditions = []
-    if selection.state:
-        states = selection.state.upper().replace(",", " ").split()
+    if states := known_names(selection.state):
         letters = "".join(dict.fromkeys(_STATE_LETTERS.get(state, "R") for state in states))
         conditions.append(f"task_state_to_char(task) in {letters!r}")
-    if selection.policy:
-        names = selection.policy.upper().replace(",", " ").split()
+    if names := known_names(selection.policy):
         numbers = sorted({_POLICY_NUMBERS[name] for name in names if name in _POLICY_NUMBERS})
         conditions.append(f"task.policy.value_() in {numbers}")
     if selection.kthreads:

@@ -15,7 +15,7 @@ from kscope.kernel.unwinding.recogniser import Path
 from kscope.kernel.unwinding.telling import is_idle_worker, summary, telling_frames
 from kscope.model.base import Address, Part, Progress
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
-from kscope.model.tasks import Task, pattern, predicates, search_text, select
+from kscope.model.tasks import UNKNOWN, Task, pattern, predicates, search_text, select
 from kscope.target.target import Target
 
 _SLICE = 500
@@ -126,7 +126,7 @@ class _Grouping:
 
 
 def _key(task: Task, found: FoundStack) -> _Key:
-    return (task.state or "??", found.path, found.stopped)
+    return (task.state or UNKNOWN, found.path, found.stopped)
 
 
 def _group(

@@ -28,6 +28,10 @@ POLICIES = ("NORMAL", "FIFO", "RR", "BATCH", "IDLE", "DEADLINE", "EXT")
 """Scheduling policies without their ``SCHED_``; crash's ``OTHER`` is ``NORMAL``."""
 
 
+UNKNOWN = "??"
+"""In place of a state or policy that could not be read, or means nothing to any kernel so far."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One task. A member is ``None`` where it could not be read; ``unreadable`` says why. What is
     ``None`` without a reason is not known yet.
@@ -87,8 +91,8 @@ class Tasks(Result, frozen=True, kw_only=True):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-_STATE_HELP = "only these states: " + " ".join(STATES)
-_POLICY_HELP = "only these scheduling policies: " + " ".join(POLICIES)
+_STATE_HELP = "only these states: " + " ".join((*STATES, UNKNOWN))
+_POLICY_HELP = "only these scheduling policies: " + " ".join((*POLICIES, UNKNOWN))
 
 
 class TaskSelection(Query[R], Generic[R], frozen=True, kw_only=True):
@@ -134,13 +138,15 @@ def predicates(selection: TaskSelection[Any]) -> list[Predicate]:
     """
     tests: list[Predicate] = []
     if selection.state:
-        states = _choices(selection.state, STATES, "task state")
-        tests.append(lambda task: task.state in states)
+        states = _choices(selection.state, (*STATES, UNKNOWN), "task state")
+        tests.append(lambda task: (task.state or UNKNOWN) in states)
     if selection.policy:
         policies = _choices(
-            selection.policy.upper().replace("OTHER", "NORMAL"), POLICIES, "scheduling policy"
+            selection.policy.upper().replace("OTHER", "NORMAL"),
+            (*POLICIES, UNKNOWN),
+            "scheduling policy",
         )
-        tests.append(lambda task: task.policy in policies)
+        tests.append(lambda task: (task.policy or UNKNOWN) in policies)
     if selection.kthreads:
         tests.append(lambda task: task.kthread is True)
     if selection.user:
@@ -231,6 +237,11 @@ def _text_test(match: str) -> Predicate:
     compiled, inverted = pattern(match)
     search = compiled.search
     return lambda task: (search(search_text(task)) is None) is inverted
+
+
+def known_names(text: str) -> list[str]:
+    """The states or policies of a query that other tools have names for, too."""
+    return [name for name in text.upper().replace(",", " ").split() if name != UNKNOWN]
 
 
 def _choices(text: str, known: Iterable[str], what: str) -> frozenset[str]:
@@ -342,6 +353,6 @@ def count_by(tasks: Iterable[Task], member: str, order: Sequence[str]) -> dict[s
     counts: dict[str, int] = {}
     for task in tasks:
         value = getattr(task, member)
-        counts[value or "??"] = counts.get(value or "??", 0) + 1
+        counts[value or UNKNOWN] = counts.get(value or UNKNOWN, 0) + 1
     known = {name: counts.pop(name) for name in order if name in counts}
     return known | dict(sorted(counts.items()))

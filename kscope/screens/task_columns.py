@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kscope.model.durations import in_words
 from kscope.model.stacks import Stacks
-from kscope.model.tasks import Task, Tasks
+from kscope.model.tasks import UNKNOWN, Task, Tasks
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskRow
 from kscope.widgets.line import Cell, Span
 from kscope.widgets.table import Column
@@ -106,7 +106,7 @@ def _or_unknown(value: int | str | None) -> Cell:
 
 def _state(row: Row) -> Cell:
     task = _task(row)
-    return (task.state or "??", state_role(task.state))
+    return (task.state or UNKNOWN, state_role(task.state))
 
 
 def _time(row: Row) -> Cell:

@@ -18,7 +18,7 @@ from kscope.model.task import (
     TaskName,
     TaskStack,
 )
-from kscope.model.tasks import Task
+from kscope.model.tasks import UNKNOWN, Task
 from kscope.screens.links import AddressLink, CpuLink, LockLink, SymbolLink, TaskLink
 from kscope.screens.task_columns import state_role
 from kscope.widgets.facts import facts, rule
@@ -207,7 +207,7 @@ def identity_lines(row: Task, identity: Identity) -> list[Line]:
 def _identity_rows(row: Task, identity: Identity) -> Iterator[tuple[str, Cell]]:
     yield "task", _kernel(row.task, "struct task_struct")
     yield "stack", _kernel(identity.stack) if identity.stack else ("freed", "dim")
-    yield "state", [Span(row.state or "??", state_role(row.state)), *_since(row)]
+    yield "state", [Span(row.state or UNKNOWN, state_role(row.state)), *_since(row)]
     yield "PID", f"{_shown(row.pid)}, thread group {_shown(row.tgid)}"
     yield "parent", _named(identity.parent)
     if identity.real_parent is not None and identity.real_parent != identity.parent:
@@ -414,7 +414,7 @@ def thread_lines(threads: Sequence[Task]) -> list[Line]:
         lines.append(
             line(
                 f"{_shown(thread.pid):>7} {_shown(thread.cpu):>3} ",
-                (f"{thread.state or '??':<2}", state_role(thread.state)),
+                (f"{thread.state or UNKNOWN:<2}", state_role(thread.state)),
                 f" {in_words(thread.since_last_arrival_ns):>9}  ",
                 link(_shown(thread.comm), TaskLink(thread.pid or 0, thread.task)),
                 (" leads the group" if thread.leader else "", "dim"),

@@ -140,3 +140,11 @@ def test_a_task_is_a_pid_an_address_or_refused(text: str) -> None:
     except QueryError:
         return
     assert isinstance(found, Address) or re.fullmatch(r"\s*\d+\s*", text)
+
+
+@given(tasks)
+def test_each_state_and_policy_that_is_counted_can_be_chosen(rows: list[Task]) -> None:
+    for state, count in count_by(rows, "state", ()).items():
+        assert len(select(rows, TasksQuery(state=state))) == count
+    for policy, count in count_by(rows, "policy", ()).items():
+        assert len(select(rows, TasksQuery(policy=policy))) == count

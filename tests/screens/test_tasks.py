@@ -370,3 +370,21 @@ async def test_the_first_page_shows_within_three_tenths_of_a_second(demo: Path) 
             await settle(pilot)
         session.kill()
     assert min(seconds) < 0.3
+
+
+async def test_tasks_whose_state_is_unreadable_can_be_chosen_like_others(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F")(pilot)
+        whole = await dashboard.session.ask(TasksQuery())
+        lost = msgspec.structs.replace(whole.tasks[-1], state=None, policy=None)
+        tasks = (*whole.tasks[:-1], lost)
+        screen_of(dashboard)._show(Tasks(tasks=tasks, total=len(tasks)))
+        screen_of(dashboard)._filters.choose(state="??", policy="??")
+        assert [row.task for row in rows(dashboard) if isinstance(row, TaskRow)] == [lost]
+        equivalent = screen_of(dashboard).equivalent()
+        assert equivalent is not None
+        assert (equivalent.crash, equivalent.note) == (
+            "ps", "crash cannot select what is unreadable",
+        )  # fmt: skip

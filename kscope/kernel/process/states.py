@@ -2,6 +2,8 @@
 
 from drgn import FaultError, Program
 
+from kscope.model.tasks import UNKNOWN
+
 _INTERRUPTIBLE = 0x1
 _UNINTERRUPTIBLE = 0x2
 _STOPPED = 0x4
@@ -64,7 +66,7 @@ def _code(bits: int) -> str:
         # 5f220be21418 ("sched/wakeup: Prepare for RT sleeping spin/rwlocks") (in v5.15), a frozen
         # task since f5d39b020809 ("freezer,sched: Rewrite core freezer logic") (in v6.1).
         return "UN"
-    return {_PARKED: "PA", _WAKING: "WA", _NEW: "NE"}.get(bits, "??")
+    return {_PARKED: "PA", _WAKING: "WA", _NEW: "NE"}.get(bits, UNKNOWN)
 
 
 def _has_old_bits(program: Program) -> bool:
