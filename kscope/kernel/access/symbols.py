@@ -20,6 +20,7 @@ class Symbols:
         """Where per-CPU variables are linked. On x86-64 that is at 0 up to Linux kernel commit
         9d7de2aa8b41 ("x86/percpu/64: Use relative percpu offsets") (in v6.15)."""
         self._text = _range(self._program, "_stext", "_etext")
+        self._data = _range(self._program, "_sdata", "_edata")
         self._main = _range(self._program, "_text", "_end")
         self._per_cpu_index: SymbolIndex | None = None
         self._index: SymbolIndex | None = None
@@ -72,6 +73,8 @@ class Symbols:
 
     def is_code(self, symbol: Symbol) -> bool:
         """Whether the symbol is a function's or lies in the kernel's text."""
+        if symbol.address in self._data:
+            return False  # kallsyms takes it for text in Linux 7.2
         if symbol.kind in (SymbolKind.FUNC, SymbolKind.IFUNC):
             return True
         return symbol.address in self._text

@@ -86,7 +86,7 @@ def static_variables(vmlinux: Path) -> dict[tuple[str, str, str, str, str], int]
     prog = _program(vmlinux)
     symbols = [symbol for symbol in prog.symbols() if symbol.kind == SymbolKind.OBJECT]
     counts = Counter(symbol.name for symbol in symbols)
-    order = in_order(prog.symbols())
+    order = in_order(symbols)
     found = {}
     for name, file, address, size in _local_variables(vmlinux.read_bytes()):
         if counts[name] < 2 or "." in name or MADE_BY_MACROS.match(name):

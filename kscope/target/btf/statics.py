@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from drgn import Program, Symbol, SymbolKind, Type
+from drgn import Program, Symbol, Type
 
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.expressions import Reader
@@ -85,11 +85,7 @@ class StaticVariables:
         )
 
     def _all(self, name: str) -> list[Static]:
-        addresses = [
-            symbol.address
-            for symbol in self._symbols.index(None, name, None, False)
-            if symbol.kind == SymbolKind.OBJECT
-        ]
+        addresses = [symbol.address for symbol in self._symbols.variables(name)]
         if len(addresses) < 2:
             return []
         matches = {address: self._matches(name, address) for address in sorted(addresses)}
@@ -137,7 +133,7 @@ class StaticVariables:
 
     @cached_property
     def _in_order(self) -> Order:
-        return in_order(self._symbols.index(None, None, None, False))
+        return in_order(self._symbols.variables())
 
 
 class Order(NamedTuple):
@@ -147,14 +143,13 @@ class Order(NamedTuple):
     names: list[str]
 
 
-def in_order(symbols: Sequence[Symbol]) -> Order:
-    """The symbols whose names no other has and no macro or compiler made."""
-    counts = Counter(symbol.name for symbol in symbols)
+def in_order(variables: Sequence[Symbol]) -> Order:
+    """The variables whose names no other has and no macro or compiler made."""
+    counts = Counter(symbol.name for symbol in variables)
     telling = sorted(
         (symbol.address, symbol.name)
-        for symbol in symbols
-        if symbol.kind == SymbolKind.OBJECT
-        and counts[symbol.name] == 1
+        for symbol in variables
+        if counts[symbol.name] == 1
         and "." not in symbol.name
         and not MADE_BY_MACROS.match(symbol.name)
     )

@@ -38,6 +38,8 @@ class KernelSymbols:
         start, end = self.unique_address("_text"), self.unique_address("_end")
         self.range = range(0) if start is None or end is None else range(start, end)
         """Where vmlinux lies."""
+        start, end = self.unique_address("_sdata"), self.unique_address("_edata")
+        self._data = range(0) if start is None or end is None else range(start, end)
         self.size_of: Callable[[str], int | None] = lambda _name: None
         """Size of a variable by its type, as soon as types are known."""
 
@@ -97,11 +99,23 @@ class KernelSymbols:
         found = self.index(None, name, None, False)
         return found[0] if len(found) == 1 else None
 
+    def variables(self, name: str | None = None) -> list[Symbol]:
+        """The symbols of variables, of all or of those of a name, which functions may have, too.
+
+        That letters tell functions does not hold in the data of Linux 7.2, all of which nm, and
+        kallsyms after it, takes for text.
+        """
+        return [
+            symbol
+            for symbol in self.index(None, name, None, False)
+            if symbol.kind == SymbolKind.OBJECT or symbol.address in self._data
+        ]
+
     def unique_variable(self, name: str) -> Symbol | None:
-        """The symbol of a variable's name, which a static function may have, too."""
-        found = self.index(None, name, None, False)
+        """The symbol of a variable's name, or None if there is none or several are called so."""
+        found: Sequence[Symbol] = self.index(None, name, None, False)
         if len(found) > 1:
-            found = [symbol for symbol in found if symbol.kind == SymbolKind.OBJECT]
+            found = self.variables(name)
         return found[0] if len(found) == 1 else None
 
     def unique_address(self, name: str) -> int | None:
