@@ -5,6 +5,7 @@
     kernels/RELEASE/                vmlinuz, vmlinux, drivers/, headers/, kernel.json
     guests/RELEASE-HASH/            our module and guest program, initramfs images
     dumps/6.1/NAME/                 vmcore, vmcore-dmesg.txt, manifest.json, storlab.ko, console.log
+    oracle-answers/                 what crash said of dumps
     oracle/                         Debian 13's crash with its libraries
 
 Everything is made under a temporary name and renamed when complete, so an interrupted build
