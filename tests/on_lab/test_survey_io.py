@@ -106,6 +106,11 @@ def test_who_waits_behind_a_victim_of_the_disk_is_told_so(survey: Survey) -> Non
     assert any("f_pos_lock" in finding.title for finding in chains)
 
 
+def test_who_waits_in_interruptible_sleep_is_no_finding(stuck: LabDump, survey: Survey) -> None:
+    told = {pid for finding in survey.findings for pid in finding.tasks}
+    assert not told & {stuck.task("patient")["pid"], stuck.task("sempatient")["pid"]}
+
+
 def test_memory_that_nobody_can_reclaim_names_the_shrinker_and_who_waits(
     series: str, low: Survey
 ) -> None:

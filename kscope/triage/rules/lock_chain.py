@@ -20,6 +20,10 @@ def _check(facts: Facts) -> Iterator[Finding]:
         if all(lock.kind == "work" for lock in locks):
             continue
         behind = [facts.blocked[pid] for pid in root.behind if pid in facts.blocked]
+        if all(task.state != "UN" for task in behind):
+            # Whoever sleeps interruptibly may do so for ever, as the second reader of a terminal
+            # waits for the first.
+            continue
         if root.pid is None and all(task.category == "io" for task in behind):
             continue  # a frozen filesystem, which has a finding of its own
         if waited(behind) >= CHAIN_NS:
