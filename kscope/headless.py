@@ -16,6 +16,9 @@ from kscope.model.target import OpenQuery
 if typing.TYPE_CHECKING:
     from kscope.target.target import Target
 
+_BAR = 30
+"""Columns of a progress bar."""
+
 
 def add_query_options(parser: argparse.ArgumentParser, query_type: type[Query[Any]]) -> None:
     """Turn a Query's fields into options: ``sort: str`` becomes ``--sort SORT``.
@@ -91,7 +94,11 @@ def show_progress(progress: Progress) -> None:
     """Say on a terminal how far a long answer has come."""
     if not sys.stderr.isatty():
         return
-    share = f" {100 * progress.done // progress.total} %" if progress.total else ""
+    share = ""
+    if progress.total:
+        done = min(progress.done, progress.total)
+        filled = _BAR * done // progress.total
+        share = f" [{'=' * filled:<{_BAR}}] {100 * done // progress.total:>3} %"
     print(f"\r\033[K{progress.what}{share}\r", end="", file=sys.stderr, flush=True)
 
 

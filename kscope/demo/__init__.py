@@ -8,6 +8,7 @@ import hashlib
 import lzma
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ from platformdirs import user_cache_path
 from kscope.model.base import Progress, QueryError
 
 _CHUNK = 1 << 20
+_LONGEST_SECONDS = 3600
+"""Far more than unpacking takes anywhere."""
 
 
 def unpack(progress: Callable[[Progress], None] | None = None) -> Path:
@@ -32,6 +35,7 @@ def unpack(progress: Callable[[Progress], None] | None = None) -> Path:
             return path
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(directory)
         # Another kscope may be unpacking at the same time: each writes its own file, the last
         # rename wins, all of them hold the same.
         with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
@@ -55,6 +59,14 @@ def unpack(progress: Callable[[Progress], None] | None = None) -> Path:
             kind="cannot-open",
         ) from error
     return path
+
+
+def _remove_left_over(directory: Path) -> None:
+    """Remove what a kscope that was killed while it unpacked has left."""
+    for path in directory.glob(f"{tempfile.gettempprefix()}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LONGEST_SECONDS:
+                path.unlink()
 
 
 def _expected() -> tuple[int, str]:

@@ -4,15 +4,15 @@ from bisect import bisect_left
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from drgn import PlatformFlags, Program
+from drgn import Program
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.access.symbols import symbols_of
 from kscope.model.base import Progress
 from kscope.model.expressions import CandidateKind
 from kscope.model.text import printable
-from kscope.target.btf import BtfError
 from kscope.target.btf.format import Btf, Kind
+from kscope.target.btf.kernel_btf import KernelBtf
 from kscope.target.target import Target
 
 _TYPE_KINDS: dict[Kind, CandidateKind] = {
@@ -132,16 +132,12 @@ def _types(program: Program) -> list[tuple[str, CandidateKind]]:
 
 def btf_of(program: Program) -> Btf | None:
     """The BTF that the kernel has in its memory, which lists its types whatever drgn uses."""
-    if "kscope btf" not in program.cache:
-        platform = program.platform
-        btf: Btf | None = None
-        try:
-            start = program.symbol("__start_BTF").address
-            data = program.read(start, program.symbol("__stop_BTF").address - start)
-            little = platform is None or bool(platform.flags & PlatformFlags.IS_LITTLE_ENDIAN)
-            btf = Btf(data, little_endian=little)
-        except (*READ_ERRORS, BtfError):
-            btf = None
-        program.cache["kscope btf"] = btf
-    found: Btf | None = program.cache["kscope btf"]
-    return found
+
+    def address(name: str) -> int | None:
+        found = program.symbols(name)
+        return found[0].address if len(found) == 1 else None
+
+    try:
+        return KernelBtf(program, address).read()
+    except READ_ERRORS:
+        return None

@@ -9,6 +9,7 @@ from drgn import PlatformFlags, Program
 from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
 from kscope.target.btf.format import HEADER_SIZE, Btf, Strings, string_section
 
+_CACHE_KEY = "kscope vmlinux btf"
 _MAX_SIZE = 1 << 28
 
 
@@ -39,10 +40,15 @@ class KernelBtf:
         self._start, self._size = start, end - start
 
     def read(self) -> Btf:
-        """
+        """All of it, once for a program.
+
         :raises BtfError: if the dump does not hold all of it, or it is damaged.
         """
-        return Btf(self._read(0, self._size), little_endian=self._little_endian)
+        read: Btf | None = self._prog.cache.get(_CACHE_KEY)
+        if read is None:
+            read = Btf(self._read(0, self._size), little_endian=self._little_endian)
+            self._prog.cache[_CACHE_KEY] = read
+        return read
 
     def read_strings(self) -> Strings:
         """Its strings alone, which tell whether a name occurs in it at all.
