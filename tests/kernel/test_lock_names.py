@@ -30,6 +30,19 @@ def test_an_inodes_lock_is_named_with_path_and_device(demo_target: Target) -> No
     assert name.endswith(" (log/journal.log on vdb)")
 
 
+def test_a_lock_of_an_open_file_is_named_with_its_path(demo_target: Target) -> None:
+    file = fget(task(demo_target, b"journald"), 4)
+    name = name_of(demo_target, file.f_pos_lock)
+    assert name.startswith("f_pos_lock of file ")
+    assert name.endswith(" (/srv/log/journal.log)")
+
+
+def test_what_writers_of_a_filesystem_take_is_named_with_its_device(demo_target: Target) -> None:
+    block = fget(task(demo_target, b"journald"), 4).f_inode.i_sb
+    name = name_of(demo_target, block.s_writers.rw_sem[0])
+    assert name == f"s_writers.rw_sem[0] of super_block {block.value_():x} (ext4 on vdb)"
+
+
 def test_a_static_lock_is_named_by_its_symbol(demo_target: Target) -> None:
     assert name_of(demo_target, demo_target.program["cgroup_mutex"]) == "cgroup_mutex"
 

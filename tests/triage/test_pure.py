@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kscope.kernel.death.oom_report import parse
+from kscope.kernel.machine.memory_zones import Zone
 from kscope.kernel.waiting.wait_categories import category_of
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
 from kscope.kernel.waiting.waits import Wait
@@ -14,6 +15,18 @@ from kscope.model.log import Record, Report
 def edges(*pairs: tuple[int, int | None]) -> list[Edge]:
     """Each task waits for a lock of its own that the other owns."""
     return [Edge(task, 1000 + task, owner, True) for task, owner in pairs]
+
+
+def test_a_zone_is_exhausted_when_only_its_minimum_and_its_reserve_are_left() -> None:
+    zone = Zone(name="0 DMA", free=900, minimum=132, reserved=752)
+    assert not zone.exhausted
+    assert Zone(name="0 DMA", free=884, minimum=132, reserved=752).exhausted
+
+
+def test_a_throttled_writer_waits_for_dirty_pages() -> None:
+    stack = ("__schedule", "io_schedule_timeout", "balance_dirty_pages", "generic_perform_write")
+    category, words = category_of(None, stack, True)
+    assert (category, words) == ("memory", "for dirty pages to be written (throttled)")
 
 
 def test_two_tasks_that_wait_for_each_other_are_one_ring() -> None:
