@@ -58,7 +58,8 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
         else:
             explanation += "It spins for a lock whose holder is not known. "
     elif cpu.spinning is not None:
-        explanation += f"It waits busily for {cpu.spinning.what}: look at what keeps these. "
+        others = " and ".join(f"CPU {number}" for number in cpu.spinning.cpus) or "these"
+        explanation += f"It waits busily for {cpu.spinning.what}: look at what keeps {others}. "
     else:
         explanation += "Look for a loop on its stack that never calls cond_resched(). "
     return Finding(
