@@ -1,5 +1,6 @@
 """Screen 3: every task, by stack, as a tree or flat, and all about the one under the cursor."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -13,13 +14,13 @@ from textual.widgets import Input
 
 from kscope.model.base import Address, Query, QueryError
 from kscope.model.stacks import Stacks, StacksQuery
-from kscope.model.tasks import Task, Tasks, TasksQuery, parse_cpus
+from kscope.model.tasks import Task, Tasks, TasksQuery, parse_cpus, select, sort
 from kscope.screens.base import NARROW, DashboardScreen
 from kscope.screens.column_chooser import ColumnChooser
 from kscope.screens.links import Link, TaskLink
 from kscope.screens.remembered import keep, recall
 from kscope.screens.task_columns import BY_NAME, DEFAULT, columns, size, stack_columns
-from kscope.screens.task_detail import TaskDetailPane
+from kscope.screens.task_detail import TABS, TaskDetailPane
 from kscope.screens.task_filters import TaskFilters
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskList, TaskRow, stack_rows
 from kscope.screens.task_tree import Tree
@@ -45,12 +46,23 @@ class Arrangement(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = DEFAULT
 
 
+class TasksAsLeft(msgspec.Struct, frozen=True):
+    """What is kept for one dump; how the list is arranged is kept for all of them."""
+
+    query: TasksQuery = TasksQuery()
+    """Filters and order."""
+    task: Address | None = None
+    """The one under the cursor."""
+    tab: str = TABS[0]
+
+
 class TasksScreen(DashboardScreen):
     """The list of tasks and the details of one."""
 
     DIGIT: ClassVar[str] = "3"
     NAME: ClassVar[str] = "Tasks"
     OPENS: ClassVar[tuple[type[Any], ...]] = (TaskLink,)
+    REMEMBERS: ClassVar[TasksAsLeft] = TasksAsLeft()
     HELP_HEADING: ClassVar[str] = "On the tasks screen"
     DEFAULT_CSS = """
     TasksScreen > Horizontal { height: 1fr; }
@@ -625,6 +637,35 @@ class TasksScreen(DashboardScreen):
                 self._detail.open_tab(tab)
             if in_detail:
                 self._focus(self._detail.text)
+
+    def remembered(self) -> TasksAsLeft | None:
+        """Filters and order, task and tab."""
+        if self._tasks is None:
+            return None
+        task = self._task_at_cursor
+        return TasksAsLeft(
+            query=msgspec.structs.replace(self._filters.selection, match=self._bar.filter.source),
+            task=None if task is None else task.task,
+            tab=self._detail.tab,
+        )
+
+    def restore(self, remembered: TasksAsLeft) -> None:
+        """Filter and sort as the last time, and go to the task."""
+        query = remembered.query
+        with contextlib.suppress(QueryError):
+            # A selection that means nothing is none that was kept by this version.
+            select((), query)
+            sort((), query.sort, reverse=query.reverse)
+            self._filters.selection = msgspec.structs.replace(query, match="")
+            self._bar.apply(query.match)
+        if remembered.tab in TABS:
+            self._detail.tab = remembered.tab
+        # On a running machine it may be gone, which is no news then.
+        identity = self.dashboard.identity
+        if remembered.task is not None and identity is not None and not identity.live:
+            self._wanted = TaskLink(0, remembered.task)
+        if self._tasks is not None:
+            self._show(self._tasks)
 
     def go_back_within(self) -> bool:
         """From the details to the list, from a chosen set to all."""

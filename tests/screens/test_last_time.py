@@ -15,6 +15,7 @@ from kscope.app import KscopeApp
 from kscope.model.fingerprint import Fingerprint
 from kscope.model.log import LogQuery
 from kscope.model.target import OpenQuery
+from kscope.model.tasks import TasksQuery
 from kscope.screens.log import LogScreen
 from kscope.screens.remembered import LastTime, keep_last_time, last_time
 from kscope.screens.survey import SurveyScreen
@@ -93,6 +94,28 @@ async def test_the_survey_comes_back_to_its_finding(demo: Path) -> None:
         await pilot.press("ctrl+c")
     async with opened(demo) as pilot:
         assert text_under_cursor(pilot, "#survey-findings") == left
+
+
+async def test_the_tasks_come_back_with_filters_order_task_and_tab(demo: Path) -> None:
+    pressed = (
+        "3",
+        "v",
+        "S",
+        "slash",
+        *"storlab|d",
+        "enter",
+        "down",
+        "down",
+        "right_square_bracket",
+    )
+    async with opened(demo, *pressed) as pilot:
+        left = screen(pilot).remembered()
+        await pilot.press("ctrl+c")
+    assert left.query != TasksQuery()
+    assert left.task is not None
+    assert left.tab == "identity"
+    async with opened(demo) as pilot:
+        assert screen(pilot).remembered() == left
 
 
 async def test_the_cpus_come_back_with_filter_order_pane_and_cpu(demo: Path) -> None:
@@ -174,9 +197,18 @@ async def test_a_reader_who_is_faster_is_not_taken_elsewhere(demo: Path) -> None
         b"[" * 100_000,
         b'{"screen": "log", "screens": {"log": {"query": {"level": 7}}}}',
         b'{"screen": "log", "screens": {"log": {"query": {"level": "no", "match": "("}}}}',
+        b'{"screen": "tasks", "screens": {"tasks": {"query": {"sort": "no", "state": "XX"}}}}',
         b'{"screen": "nowhere", "screens": {"log": {"seq": 99999999, "stamp": "moon"}}}',
     ],
-    ids=["empty", "not text", "too deep", "another type", "unknown values", "unknown places"],
+    ids=[
+        "empty",
+        "not text",
+        "too deep",
+        "another type",
+        "unknown values",
+        "unknown order",
+        "unknown places",
+    ],
 )
 async def test_a_damaged_file_does_no_harm(demo: Path, damage: bytes) -> None:
     await leave(demo, "2")
