@@ -121,6 +121,7 @@ class CommandScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Show the last output, if there is one."""
         self._sign.show(line(("crash>", "accent strong")))
+        self._list(())
         outputs = self.dashboard.commands.outputs
         self._show(outputs[-1] if outputs else None)
         self.run_worker(self._show_context(), exit_on_error=True)
@@ -135,7 +136,7 @@ class CommandScreen(DashboardScreen):
         """Run a line as if it had been typed."""
         self._input.show("")
         self._recalled = None
-        self._candidates.show(())
+        self._list(())
         self.dashboard.commands.interpreter.columns = max(40, self._view.size.width)
         self.run_worker(self._run(text), group="command", exclusive=True, exit_on_error=True)
 
@@ -309,7 +310,7 @@ class CommandScreen(DashboardScreen):
             return
         if self._completion is None or event.value not in self._completion.lines:
             self._completion, self._chosen = None, -1
-            self._candidates.show(())
+            self._list(())
 
     @on(CommandInput.Completing)
     def _complete(self) -> None:
@@ -349,7 +350,12 @@ class CommandScreen(DashboardScreen):
         while start < self._chosen and width(_candidate_spans(names, start, self._chosen)) > room:
             start += 1
         spans = _candidate_spans(names, start, self._chosen)
-        self._candidates.show(spans)
+        self._list(spans)
+
+    def _list(self, candidates: Sequence[Span]) -> None:
+        """Show what the line may become, in a row that is there only while there is something."""
+        self._candidates.show(candidates)
+        self._candidates.display = bool(candidates)
 
 
 def _candidate_spans(names: Sequence[str], start: int, chosen: int) -> list[Span]:

@@ -46,7 +46,12 @@ def linked_output(text: str, role: str = "") -> list[Span]:
         position = end
     if position < len(text) or not spans:
         spans += linked(text[position:], role)
-    return spans
+    return [_calm(span, role) for span in spans]
+
+
+def _calm(span: Span, role: str) -> Span:
+    """An address less loud than names: every other word of an output is one."""
+    return span._replace(role=role or "dim") if isinstance(span.target, AddressLink) else span
 
 
 def _links(text: str) -> Iterator[tuple[int, int, Link]]:

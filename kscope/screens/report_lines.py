@@ -89,7 +89,8 @@ def _block(
     notes = [f"answered by {' and '.join(sorted(who))}"] if who else []
     if block.folded:
         notes.append("folded")
-    lines.add(rule(str(number), cells, note=" · ".join(notes)), place("heading"))
+    note = line((" · ".join(notes), "dim")) if notes else ""
+    lines.add(rule(str(number), cells, note=note), place("heading"))
     _commentary(lines, block, "question", cells, editing)
     if block.folded:
         for step in block.steps:

@@ -27,7 +27,9 @@ def orig_rax(program: Program, sp: int, registers: Mapping[str, int]) -> int | N
     if not {"rip", "cs", "rflags", "rsp"} <= registers.keys():
         return None
     try:
-        words: tuple[int, ...] = struct.unpack(f"<{_MOST_WORDS}Q", _read(program, sp, _MOST_WORDS * 8))
+        words: tuple[int, ...] = struct.unpack(
+            f"<{_MOST_WORDS}Q", _read(program, sp, _MOST_WORDS * 8)
+        )
     except READ_ERRORS:
         return None
     for start in range(_MOST_WORDS - _WORDS + 1):
