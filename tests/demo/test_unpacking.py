@@ -81,8 +81,8 @@ def test_a_disk_that_becomes_full_is_one_sentence_and_nothing_is_left(cache: Pat
 
 
 def test_what_a_killed_kscope_left_is_removed(cache: Path) -> None:
-    directory = demo.unpack().parent
-    (directory / "vmcore").unlink()
+    directory = cache / "kscope" / f"demo-{demo._expected()[1][:16]}"
+    directory.mkdir(parents=True)
     left, running = directory / "tmpkilled", directory / "tmprunning"
     for path in (left, running):
         path.write_bytes(b"part of it")
