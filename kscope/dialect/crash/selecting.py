@@ -1,7 +1,7 @@
 """Which tasks the words of a command mean."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import Word
@@ -16,11 +16,16 @@ def tasks_named(tasks: Sequence[Task], word: Word) -> list[Task]:
         except (re.error, OverflowError, RecursionError) as error:
             raise CommandError(f"invalid regular expression: {word.text}: {error}") from error
         return [task for task in tasks if task.comm is not None and pattern.search(task.comm)]
-    number = number_in(word.text)
-    found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+    found = tasks_numbered(tasks, word.text)
     # A backslash in front says that it is a command, though it looks like a number.
     name = word.text.removeprefix("\\")
     return found or [task for task in tasks if task.comm == name]
+
+
+def tasks_numbered(tasks: Iterable[Task], text: str) -> list[Task]:
+    """The tasks whose PID or address that is: none, one, or every idle task."""
+    number = number_in(text)
+    return [task for task in tasks if number is not None and number in (task.pid, task.task)]
 
 
 def address_in(text: str) -> int | None:

@@ -9,7 +9,7 @@ from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
 from kscope.dialect.crash.options import parse_options
-from kscope.dialect.crash.selecting import number_in
+from kscope.dialect.crash.selecting import tasks_numbered
 from kscope.model.backtrace import Backtrace, BacktraceQuery
 from kscope.model.base import QueryError
 from kscope.model.cpus import CpusQuery
@@ -71,8 +71,7 @@ async def _cpus(interpreter: Interpreter, wanted: str) -> list[int]:
 
 
 def _named(text: str, tasks: Iterable[Task]) -> list[Task]:
-    number = number_in(text)
-    found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+    found = tasks_numbered(tasks, text)
     if not found:
         raise CommandError(f"bt: invalid task or pid value: {text}")
     return found

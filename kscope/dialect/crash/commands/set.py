@@ -4,7 +4,7 @@ from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
 from kscope.dialect.crash.options import parse_options
-from kscope.dialect.crash.selecting import number_in
+from kscope.dialect.crash.selecting import number_in, tasks_numbered
 from kscope.model.tasks import Task
 
 SUMMARY = "the current task; the radix of numbers"
@@ -52,8 +52,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         if not found:
             raise CommandError(f"set: invalid cpu specification: {options['-c']}")
     elif words:
-        number = number_in(words[0].text)
-        found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+        found = tasks_numbered(tasks, words[0].text)
         if not found or len(words) > 1:
             wrong = words[1 if found else 0].text
             raise CommandError(f"set: invalid task or pid value: {wrong}")

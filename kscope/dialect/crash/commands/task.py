@@ -6,7 +6,7 @@ from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
 from kscope.dialect.crash.options import parse_options
-from kscope.dialect.crash.selecting import number_in
+from kscope.dialect.crash.selecting import tasks_numbered
 from kscope.model.base import QueryError
 from kscope.model.struct import StructQuery
 from kscope.model.tasks import Task
@@ -21,18 +21,17 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     """Answer ``task``."""
     options, words = parse_options(line, "R:xd", USAGE)
     tasks = (await interpreter.tasks()).tasks
-    if words:
-        numbers = [number_in(word.text) for word in words]
-    else:
+    names = [word.text for word in words]
+    if not names:
         context = await interpreter.context()
         if context.task is None:
             raise CommandError(f"task: no current task: {context.why_none}")
-        numbers = [int(context.task)]
+        names = [f"{context.task:x}"]
     chosen: list[Task] = []
-    for index, number in enumerate(numbers):
-        found = [task for task in tasks if number is not None and number in (task.pid, task.task)]
+    for name in names:
+        found = tasks_numbered(tasks, name)
         if not found:
-            raise CommandError(f"task: invalid task or pid value: {words[index].text}")
+            raise CommandError(f"task: invalid task or pid value: {name}")
         chosen += found[:1]
     radix = 16 if "-x" in options else 10 if "-d" in options else interpreter.radix
     members = [name for name in options.get("-R", "").split(",") if name] or [""]
