@@ -101,7 +101,7 @@ def _slab(result: AddressState) -> str:
         return ""
     state = {True: "ALLOCATED", False: "FREE", None: "FREE LIST CORRUPTED"}[slab.allocated]
     shown = f"[{slab.object:x}]" if slab.allocated else f" {slab.object:x} "
-    which = "" if slab.index is None else f"  object {slab.index} of {slab.objects}"
+    which = "" if slab.index is None else f"  object {slab.index + 1} of {slab.objects}"
     offset = f"  +{slab.offset:#x}" if slab.offset else ""
     return (
         "CACHE             OBJSIZE  NAME\n"

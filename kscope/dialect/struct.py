@@ -34,7 +34,10 @@ def equivalent(query: StructQuery) -> Equivalent:
     words = name.split()
     command = words[0] if words[:1] in (["struct"], ["union"]) else "struct"
     crash = f"{command}{options} {dotted.removeprefix(command).strip()}"
-    if query.address:
+    if query.address and _is_no_structure(name):
+        # Of what is no structure, such as a variable that is a pointer: gdb's words.
+        crash = f"p *{_cast_to(name)}{_plain_address(query.address)}"
+    elif query.address:
         crash += f" {_crash_address(query.address)}"
         if not _plain(query.address):
             notes.append("crash takes addresses and symbols only: the rest is p's or gdb's")
@@ -43,12 +46,30 @@ def equivalent(query: StructQuery) -> Equivalent:
     return Equivalent(crash, _drgn(query, name, members), "; ".join(notes))
 
 
+def _is_no_structure(name: str) -> bool:
+    if name.endswith(("*", "]")):
+        return True
+    return drgn_code.type_name(name) == name and not name.startswith(("struct ", "union "))
+
+
+def _cast_to(name: str) -> str:
+    """``(char (*)[16])``, ``(struct mm_struct **)``: to a pointer to what ``name`` is."""
+    element, bracket, length = name.partition("[")
+    if bracket:
+        return f"({element.strip()} (*)[{length})"
+    return f"({name}*)" if name.endswith("*") else f"({name} *)"
+
+
 def _is_type(text: str) -> bool:
     return text.split()[:1] in (["struct"], ["union"], ["enum"]) or text.isidentifier()
 
 
 def _plain(address: str) -> bool:
     return all(c.isalnum() or c in "_:,-" for c in address)
+
+
+def _plain_address(address: str) -> str:
+    return address if address.startswith("0x") else f"&{address}"
 
 
 def _crash_address(address: str) -> str:

@@ -17,7 +17,7 @@ from kscope.model.expressions import Place, PlaceQuery
 from kscope.model.list import Walk, WalkRow
 from kscope.model.memory import Memory, MemoryQuery
 from kscope.model.search import Hit, Search
-from kscope.model.struct import Member, Structure
+from kscope.model.struct import Member, StructQuery, Structure
 from kscope.screens.address_bar import AddressBar
 from kscope.screens.ask_line import AskLine
 from kscope.screens.base import DashboardScreen
@@ -33,9 +33,11 @@ from kscope.screens.inspect_lines import (
     walk_columns,
 )
 from kscope.screens.inspect_queries import (
+    ELEMENTS_OF_PLACE,
     MEMORY_BYTES,
     WordForm,
     array_of,
+    likely_columns,
     more_elements,
     node_in,
     per_cpu_copies,
@@ -476,6 +478,8 @@ class InspectScreen(DashboardScreen):
             self._pane.toggle(row)
         elif member.kind == "pointer":
             self._follow_pointer(row)
+        elif member.target and isinstance(member.value, int):
+            self._open_text(f"{member.value & (1 << 64) - 1:#x}")
         else:
             self.app.bell()
 
@@ -588,6 +592,9 @@ class InspectScreen(DashboardScreen):
             visit.walk = better
             self._show_visit()
             return
+        if walk.entry_type and not walk.columns and visit.walk is not None:
+            self.ask(StructQuery(type=walk.entry_type, offsets=True), partial(self._chose, walk),
+                     into=self._memory, what="reading the type", group="columns")  # fmt: skip
         if walk.first == 0:
             self._pane.show_rows(walk.rows, walk_columns(walk), Empty("it is empty"))
         else:
@@ -596,9 +603,20 @@ class InspectScreen(DashboardScreen):
         self._pane.show_title(_walk_title(visit, walk))
         self._moved()
         if walk.broken is not None:
-            self._say(walk.broken.sentence, role="critical")
-            if not walk.rows:
+            if walk.rows or walk.first:
+                self._pane.show_remark(f"! {walk.broken.sentence}", "critical")
+            else:
                 self._pane.table.show_state(Failed(walk.broken.sentence))
+        elif walk.truncated:
+            self._pane.show_remark(f"there are more than {len(walk.rows):,}", "warning")
+
+    def _chose(self, walk: Walk, structure: Structure) -> None:
+        """Of elements of a type that no columns are known for: some that are likely to tell."""
+        visit = self._visit
+        likely = likely_columns(structure)
+        if visit is not None and visit.walk is not None and visit.face == "walk" and likely:
+            visit.walk = with_columns(walk, visit.walk, likely)
+            self._show_visit()
 
     def _enter_element(self, row: WalkRow) -> None:
         walk = self._walk
@@ -774,7 +792,7 @@ class InspectScreen(DashboardScreen):
 
 def _walk_title(visit: Visit, walk: Walk) -> str:
     what = walk.entry_type or "nodes"
-    return f"{visit.label}: {what}" if visit.label else what
+    return f"{visit.label}: {what}" if visit.label not in ("", ELEMENTS_OF_PLACE) else what
 
 
 def _with_elements(

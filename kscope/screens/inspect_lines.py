@@ -1,5 +1,6 @@
 """The Inspect screen's texts: memory, code, layouts, what an address is."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from kscope.dialect.address import text as address_text
@@ -92,7 +93,25 @@ def address_lines(state: AddressState) -> list[Line]:
     """What it is, in the words of ``kmem`` and ``vtop``."""
     lines = [line((state.text, "strong")), line("")] if state.text else []
     text = address_text(AddressQuery(address=f"{state.address:#x}"), state)
-    return [*lines, *(line(each) for each in text.splitlines())]
+    return [*lines, *(_with_links(each, int(state.address)) for each in text.splitlines())]
+
+
+_KERNEL_ADDRESS = re.compile(r"\bffff[0-9a-f]{12}\b")
+
+
+def _with_links(text: str, here: int) -> Line:
+    """Addresses but that of the place itself as links, headings as such."""
+    if text.strip() and text.upper() == text and not any(c.isdigit() for c in text):
+        return line((text, "header"))
+    spans: list[Span] = []
+    position = 0
+    for match in _KERNEL_ADDRESS.finditer(text):
+        spans.append(Span(text[position : match.start()]))
+        address = int(match[0], 16)
+        link = None if address == here else AddressLink(Address(address))
+        spans.append(Span(match[0], "" if link is None else "link", link))
+        position = match.end()
+    return [*spans, Span(text[position:])]
 
 
 def walk_columns(walk: Walk) -> list[Column[WalkRow]]:
@@ -105,7 +124,7 @@ def walk_columns(walk: Walk) -> list[Column[WalkRow]]:
         found.append(Column("INDEX", _range, width=27, right=True))
     found.append(Column("ADDRESS", lambda row: (f"{row.entry:x}", "link"), width=16))
     for index, name in enumerate(walk.columns):
-        found.append(Column(name.rpartition(".")[2].upper(), _cell(index), minimum=10))
+        found.append(Column(name.rpartition(".")[2].upper(), _cell(index, name), minimum=10))
     if not walk.columns:
         found.append(Column("WHAT", lambda row: row.what, role="dim"))
     return found
@@ -116,11 +135,20 @@ def _range(row: WalkRow) -> str:
     return f"{row.key or 0:x}{last}"
 
 
-def _cell(index: int) -> Callable[[WalkRow], Cell]:
+_LARGEST_NUMBER = 1 << 16
+_ADDRESSES = re.compile(r"(?:^|_|\.)(?:start|end|addr|address|base|sp|ip|brk|stack)$")
+"""Members that have addresses, though their type is ``unsigned long``."""
+
+
+def _cell(index: int, name: str) -> Callable[[WalkRow], Cell]:
+    is_address = _ADDRESSES.search(name) is not None
+
     def cell(row: WalkRow) -> Cell:
         value = row.values[index]
         if value is None:
             return ("unreadable", "critical")
+        if isinstance(value, int) and value > _LARGEST_NUMBER and is_address:
+            return f"{value:x}"
         return str(value).removeprefix("0x")
 
     return cell

@@ -10,7 +10,7 @@ from kscope.model.code import CodeQuery
 from kscope.model.list import ListQuery, Walk
 from kscope.model.memory import MemoryQuery
 from kscope.model.search import SearchQuery
-from kscope.model.struct import StructQuery
+from kscope.model.struct import Member, StructQuery, Structure
 from kscope.model.tree import TreeQuery
 from kscope.screens.inspect_visits import Visit
 from kscope.screens.member_rows import MemberRow
@@ -18,6 +18,8 @@ from kscope.screens.member_rows import MemberRow
 ELEMENTS: Final = 32
 """Elements of an array that come with their object; the next ones on demand."""
 MEMORY_BYTES: Final = 2048
+ELEMENTS_OF_PLACE: Final = "elements"
+"""How the walk of a place that is itself the head of a list is reached."""
 _LISTS = {
     "struct list_head": "list", "struct hlist_head": "hlist", "struct llist_head": "llist",
     "struct plist_head": "plist", "struct hlist_nulls_head": "hlist_nulls",
@@ -36,6 +38,10 @@ _COLUMNS = {
     "struct vm_area_struct": "vm_start,vm_end", "struct kmem_cache": "name,object_size",
     "struct workqueue_struct": "name,flags", "struct rq": "nr_running,curr,clock",
 }  # fmt: skip
+
+
+_TELLING = ("name", "id", "number", "state", "flags", "count", "nr")
+_MOST_COLUMNS = 4
 
 
 class WordForm(msgspec.Struct):
@@ -98,7 +104,7 @@ def visit_of_walk(visit: Visit, row: MemberRow) -> Visit | None:
     if visit.type in _LISTS or visit.type in _TREES:
         # The place itself is the head, not one of its pointers.
         member = msgspec.structs.replace(member, type=visit.type, name="")
-        path, address = visit.label, visit.address
+        path, address = "", visit.address
     where = f"{address:#x}"
     walk: ListQuery | TreeQuery
     if member.type in _LISTS:
@@ -117,8 +123,9 @@ def visit_of_walk(visit: Visit, row: MemberRow) -> Visit | None:
     else:
         return None
     return Visit(
-        expression=visit.expression if path == visit.label else f"&{visit.member(path)}",
-        address=address, type=member.type, label=path, face="walk", walk=walk, is_start=False,
+        expression=f"&{visit.member(path)}" if path else visit.expression,
+        address=address, type=member.type, label=path or ELEMENTS_OF_PLACE, face="walk", walk=walk,
+        is_start=False,
     )  # fmt: skip
 
 
@@ -145,6 +152,20 @@ def telling_columns(walk: Walk, query: ListQuery | TreeQuery) -> ListQuery | Tre
     if walk.columns or walk.entry_type not in _COLUMNS:
         return None
     return with_columns(walk, query, _COLUMNS[walk.entry_type])
+
+
+def likely_columns(structure: Structure) -> str:
+    """Members of a type that are likely to tell its objects apart: names first, then numbers."""
+    simple = ("integer", "enumeration", "boolean", "pointer", "text")
+    members = [each for each in structure.members if each.name and each.kind in simple]
+
+    def rank(member: Member) -> int:
+        if member.kind == "text" or member.points_to == "char":
+            return 0
+        return 1 if any(word in member.name for word in _TELLING) else 2
+
+    chosen = sorted(members, key=rank)[:_MOST_COLUMNS]
+    return ",".join(member.name for member in members if member in chosen)
 
 
 def with_columns(walk: Walk, query: ListQuery | TreeQuery, columns: str) -> ListQuery | TreeQuery:

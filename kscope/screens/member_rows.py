@@ -228,6 +228,8 @@ def _plain(member: Member) -> str:
         return member.meaning
     if member.kind == "text":
         return f'"{member.value}"'
+    if member.kind == "integer" and member.target and isinstance(member.value, int):
+        return member.meaning or f"{member.value & (1 << 64) - 1:x}"
     return str(member.value).removeprefix("0x") if member.kind == "pointer" else str(member.value)
 
 
@@ -243,6 +245,10 @@ def _number(member: Member, *, hexadecimal: bool) -> Cell:
         shown = f"{value:#x}"
     elif member.kind == "integer" and flags and value > 9:
         shown = f"{value:0{2 * member.size}x}"
+    if member.target and not hexadecimal:
+        # An address in an unsigned long, or in an atomic_long_t.
+        said = meaning or member.target
+        return [Span(f"{value & (1 << 64) - 1:x}", "link"), Span(" "), Span(said, "dim")]
     if member.kind == "character":
         code = value & 0xFF
         text = chr(code) if 0x20 <= code < 0x7F else f"\\{code:03o}"

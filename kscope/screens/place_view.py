@@ -16,6 +16,7 @@ from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.table import Column, VirtualTable
 from kscope.widgets.text_view import TextView
+from kscope.widgets.theme import Role
 
 _NO_MATCH = Empty("nothing matches", "/ changes the filter, q gives it up")
 
@@ -41,6 +42,10 @@ class WalkableTable(VirtualTable[Any]):
 class PlaceView(Pane):
     """One of three views at a time, with a filter for what is in it."""
 
+    DEFAULT_CSS = """
+    PlaceView #inspect-remark { height: auto; max-height: 3; }
+    """
+
     def __init__(self, *, id: str) -> None:
         self.members = WalkableTable(
             key=lambda row: row.key if isinstance(row, MemberRow) else row,
@@ -52,7 +57,10 @@ class PlaceView(Pane):
         self.text = TextView(id="inspect-text")
         self._views: tuple[LineView, ...] = (self.members, self.table, self.text)
         self._bar = FilterBar(self.members)
-        super().__init__("", self._bar, *self._views, id=id)
+        self._remark = TextView(id="inspect-remark", wrapped=True)
+        self._remark.can_focus = False
+        self._remark.display = False
+        super().__init__("", self._bar, *self._views, self._remark, id=id)
         self._members: tuple[Member, ...] = ()
         self._toggled: set[str] = set()
         self._rows: list[Any] = []
@@ -74,6 +82,7 @@ class PlaceView(Pane):
         focused = self.has_focus_within
         for each in self._views:
             each.display = each is view
+        self._remark.display = False
         self._bar.apply("")
         self._bar.filters(view)
         if focused or self.screen.focused is None:
@@ -113,6 +122,11 @@ class PlaceView(Pane):
     def show_member_columns(self, cells: int, *, hexadecimal: bool) -> None:
         """Show the columns of members as they fit ``cells``."""
         self.members.show_columns(columns(cells, hexadecimal=hexadecimal))
+
+    def show_remark(self, sentence: str, role: Role) -> None:
+        """Say below the view what is wrong with what it shows."""
+        self._remark.show_lines([line((sentence, role))])
+        self._remark.display = True
 
     # The filter.
 

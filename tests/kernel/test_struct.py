@@ -104,6 +104,18 @@ def test_an_uninterruptible_task_says_so(demo_target: Target) -> None:
     assert one(demo_target, "__state", f"pid {blocked[0]}").meaning == "TASK_UNINTERRUPTIBLE"
 
 
+@pytest.mark.parametrize(("lock", "owner"), [("storlab_a", 163), ("storlab_b", 162)])
+def test_the_owner_in_a_mutex_is_named(demo_target: Target, lock: str, owner: int) -> None:
+    comm = find_task(demo_target.program, owner).comm.string_().decode()
+    (counter,) = show(demo_target, "mutex", lock, members="owner").members[0].members
+    assert counter.meaning == f"{comm} {owner} MUTEX_FLAG_WAITERS"
+
+
+def test_an_unlocked_mutex_says_so(demo_target: Target) -> None:
+    (counter,) = one(demo_target, "futex_exit_mutex.owner").members
+    assert counter.meaning == "unlocked"
+
+
 def _tasks(target: Target) -> list[int]:
     from drgn.helpers.linux.pid import for_each_task
 

@@ -3,10 +3,18 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+from drgn import Object, Program
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mapletree import mt_for_each
+from drgn.helpers.linux.module import for_each_module
+from drgn.helpers.linux.net import for_each_netdev
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import find_task, for_each_task
+from drgn.helpers.linux.slab import for_each_slab_cache
 
 from kscope.dialect.struct import text
 from kscope.kernel.access.names import _types
@@ -115,6 +123,37 @@ def test_the_values_of_every_task_are_drgns(target: Target) -> None:
         )
         for member, expected in leaves(structure(target, query).members, task[0]):
             assert member.value == value_of(expected), member.name
+
+
+def reachable(program: Program) -> Iterator[Object]:
+    """Objects of every kind that the tasks, the network, runqueues, slab caches, modules and
+    filesystems lead to."""
+    for pid in (1, 2):
+        task = find_task(program, pid)
+        for pointer in (task.signal, task.sighand, task.cred, task.nsproxy, task.files, task.fs,
+                        task.thread_pid, task.cgroups, task.sched_task_group):  # fmt: skip
+            yield pointer[0]
+    init = find_task(program, 1)
+    yield from (init.mm[0], init.mm.exe_file[0], init.mm.exe_file.f_inode[0])
+    yield init.mm.exe_file.f_path.dentry[0]
+    yield program["init_net"]
+    yield from (device[0] for device in for_each_netdev(program["init_net"]))
+    yield from (per_cpu(program["runqueues"], cpu) for cpu in for_each_possible_cpu(program))
+    yield from (cache[0] for cache in for_each_slab_cache(program))
+    yield from (module[0] for module in for_each_module(program))
+    heads = program["super_blocks"].address_of_()
+    yield from (block[0] for block in list_for_each_entry("struct super_block", heads, "s_list"))
+
+
+def test_the_values_of_what_can_be_reached_are_drgns(target: Target) -> None:
+    kinds = set()
+    for found in reachable(target.program):
+        name = found.type_.type_name()
+        query = StructQuery(type=name, address=f"{found.address_:#x}", elements=8, depth=5)
+        for member, expected in leaves(structure(target, query).members, found):
+            assert member.value == value_of(expected), f"{name} {member.name}"
+        kinds.add(name)
+    assert len(kinds) >= 18
 
 
 def test_walks_find_what_drgn_finds(target: Target) -> None:

@@ -14,6 +14,7 @@ from kscope.screens.inspect import InspectScreen
 from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
+from kscope.widgets.text_view import TextView
 from tests.screens.conftest import SIZES, keys, settle
 
 
@@ -160,10 +161,43 @@ async def test_the_equivalent_has_the_address(dashboard: KscopeApp) -> None:
         assert equivalent.crash == f"struct task_struct {query.address.removeprefix('0x')}"
 
 
-async def test_a_loop_in_a_list_is_said(dashboard: KscopeApp) -> None:
+@pytest.mark.parametrize(
+    ("list_", "elements", "what"),
+    [("looping", 7, "came before: it is a loop"), ("poisoned", 5, "LIST_POISON1")],
+)
+async def test_where_a_list_is_corrupted_is_said_below_its_elements(
+    dashboard: KscopeApp, list_: str, elements: int, what: str
+) -> None:
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await opened(f"list_head storlab_{list_}_list", "l")(pilot)
+        assert len(lines(dashboard)) == elements
+        remark = dashboard.query_one("#inspect-remark", TextView)
+        assert remark.display
+        said = plain(remark.line_at(0, 200))
+        assert said.startswith(f"! Element {elements - 1} at ")
+        assert what in said
+
+
+async def test_elements_of_a_type_that_is_not_known_here_have_telling_columns(
+    dashboard: KscopeApp,
+) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await opened("list_head storlab_looping_list", "l")(pilot)
-        assert len(lines(dashboard)) == 7
+        await opened("list_head storlab_list", "l")(pilot)
+        assert [column.title for column in screen(dashboard)._pane.table.columns][1:] == [
+            "NUMBER", "NAME", "STATE", "READY",
+        ]  # fmt: skip
+
+
+async def test_an_address_in_an_unsigned_long_is_named_and_followed(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1.thread")(pilot)
+        screen(dashboard)._move_to_path("sp")
+        await pilot.pause()
+        assert any("stack of init 1 +0x" in line for line in lines(dashboard))
+        await keys("enter")(pilot)
+        visit = screen(dashboard)._visit
+        assert visit is not None
+        assert visit.face == "address"
 
 
 async def test_the_columns_of_a_walk_are_chosen(dashboard: KscopeApp) -> None:

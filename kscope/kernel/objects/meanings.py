@@ -116,6 +116,8 @@ class Meanings:
     def of(self, owner: str, name: str, type_name: str, value: int) -> str:
         """What ``value`` of the member ``name`` of ``struct owner`` says; empty if unknown."""
         meaning = _MEMBERS.get((owner, name)) or _TYPES.get(type_name)
+        if meaning is None and name.endswith("_ns"):
+            meaning = _span
         if meaning is None:
             return ""
         try:
@@ -152,7 +154,7 @@ def _mode(_: Meanings, value: int) -> str:
 
 
 def _span(_: Meanings, value: int) -> str:
-    return duration(value) if value else ""
+    return duration(value) if 0 < value < 1 << 63 else ""
 
 
 def _ktime(_: Meanings, value: int) -> str:
@@ -182,15 +184,23 @@ def _jiffies(meanings: Meanings, value: int) -> str:
     return relative(ticks * 1_000_000_000 // hertz)
 
 
+def _hexadecimal(_: Meanings, value: int) -> str:
+    return f"{value:#x}" if value > 9 else ""
+
+
 def _ticks(meanings: Meanings, value: int) -> str:
     hertz = meanings.clocks.ticks_per_second
     return duration(value * 1_000_000_000 // hertz) if hertz and value else ""
 
 
+_WORD = (1 << 64) - 1
+"""An atomic_long_t is signed: of a pointer in it the sign is to be left out of account."""
+
+
 def _mutex_owner(meanings: Meanings, value: int) -> str:
     if not value:
         return "unlocked"
-    owner = value & ~7
+    owner = value & _WORD & ~7
     named = meanings.addresses.identify(owner).text if owner else "no owner"
     return " ".join(filter(None, (named, flags(value & 7, _MUTEX_FLAGS))))
 
@@ -200,7 +210,8 @@ def _rwsem_owner(meanings: Meanings, value: int) -> str:
     # atomic_long_t") (in v5.3): bit 0 says that a reader was the last to write it.
     if not value:
         return ""
-    named = meanings.addresses.identify(value & ~7).text if value & ~7 else "unknown"
+    owner = value & _WORD & ~7
+    named = meanings.addresses.identify(owner).text if owner else "unknown"
     return f"a reader, perhaps {named}" if value & 1 else named
 
 
@@ -209,7 +220,8 @@ def _rwsem_count(_: Meanings, value: int) -> str:
     # (in v5.3).
     if not value:
         return "unlocked"
-    words = ["a writer" if value & 1 else "", f"{value >> 8} readers" if value >> 8 > 0 else ""]
+    readers = (value & _WORD >> 1) >> 8
+    words = ["a writer" if value & 1 else "", f"{readers} readers" if readers else ""]
     words += ["waiters" if value & 2 else "", "handoff" if value & 4 else ""]
     return ", ".join(filter(None, words))
 
@@ -294,6 +306,18 @@ _MEMBERS: dict[tuple[str, str], Meaning] = {
             " jiffies_force_qs jiffies_kick_kthreads",
             "netdev_queue": "trans_start",
             "neighbour": "confirmed updated used",
+        }.items()
+        for name in names.split()
+    },
+    # Addresses in user space.
+    **{
+        (owner, name): _hexadecimal
+        for owner, names in {
+            "vm_area_struct": "vm_start vm_end",
+            "mm_struct": "mmap_base mmap_legacy_base mmap_compat_base mmap_compat_legacy_base"
+            " task_size highest_vm_end start_code end_code start_data end_data start_brk brk"
+            " start_stack arg_start arg_end env_start env_end",
+            "thread_struct": "fsbase gsbase",
         }.items()
         for name in names.split()
     },

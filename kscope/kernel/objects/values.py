@@ -18,6 +18,10 @@ from kscope.target.target import Target
 _LONGEST_STRING = 100
 """Characters of a string that are shown of what a ``char *`` points at."""
 
+_KERNEL_HALF = (1 << 17) - 1
+"""The highest bits of the kernel's addresses, with four levels of page tables."""
+_PLACES = ("symbol", "function", "task", "stack", "slab", "free-slab", "page", "vmap", "per-cpu")
+
 Value = int | float | bool | str | None
 
 
@@ -89,6 +93,7 @@ class Values:
                     meaning = field.enumerators.get(value, "")
                 elif field.kind == "integer" and isinstance(value, int):
                     meaning = self._meanings.of(owner, name, field.type_name, value)
+                    identity = self._address_in(field, value, image)
         except READ_ERRORS as error:
             why = reason(error)
         return msgspec.structs.replace(
@@ -188,6 +193,14 @@ class Values:
         except READ_ERRORS:
             return ""
         return f'"{printable(raw)}"' if raw.isascii() and printable(raw) == raw.decode() else ""
+
+    def _address_in(self, field: Field, value: int, image: MemoryImage) -> Identity | None:
+        """What an ``unsigned long`` or the like points at that looks as if it held an address."""
+        word = value & (1 << 64) - 1
+        if field.size != 8 or field.bit_size is not None or word >> 47 != _KERNEL_HALF:
+            return None
+        identity = self._identify(word, image)
+        return identity if identity.kind in _PLACES else None
 
     def _identify(self, value: int, image: MemoryImage) -> Identity:
         if image.address <= value < image.address + image.size:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 import msgspec
-from drgn import Type
+from drgn import Program, Type, TypeKind
 
 from kscope.kernel.access import fields
 from kscope.kernel.access.fields import Field
 from kscope.kernel.access.memory_image import MemoryImage
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.objects.identify_address import Addresses, addresses_of
-from kscope.kernel.objects.type_guesses import entry_of, known_entry
+from kscope.kernel.objects.type_guesses import entry_of, guesses, known_entry
 from kscope.kernel.objects.values import Value, Values
 from kscope.kernel.objects.walkers import BrokenError, Node
 from kscope.model.base import Address, Part, QueryError, Unreadable
@@ -62,9 +62,9 @@ def entries(
     if entry is not None:
         return Entries(*entry)
     tag = _NODE_TAGS.get(kind)
-    if tag is None:
-        return Entries(None)
     program, addresses = target.program, addresses_of(target)
+    if tag is None:
+        return _of_first(program, addresses, first())
     found = known_entry(program, addresses, head)
     if found is None:
         node = first()
@@ -73,6 +73,14 @@ def entries(
         return Entries(None)
     type_, member, why = found
     return Entries(type_, member, f"{type_.type_name()}, for {why}")
+
+
+def _of_first(program: Program, addresses: Addresses, entry: int | None) -> Entries:
+    """Of entries that are what is held, not nodes in it: as can be told of the first."""
+    for guess in guesses(program, addresses, entry) if entry is not None else ():
+        if guess.start == entry and guess.type.unaliased_kind() is TypeKind.STRUCT:
+            return Entries(guess.type, "", f"{guess.type.type_name()}, for {guess.why}")
+    return Entries(None)
 
 
 class Way(NamedTuple):
