@@ -46,6 +46,7 @@ def tables() -> Iterator[tuple[str, list[Timing]]]:
                 Command("kscope show system -s vmlinux",
                         kscope("show", "system", vmcore, "-s", vmlinux)),
                 Command("kscope survey, no vmlinux", kscope("survey", vmcore)),
+                Command("kscope survey -s vmlinux", kscope("survey", vmcore, "-s", vmlinux)),
                 Command("drgn-crash sys", drgn_crash(dump, "sys")),
                 Command("crash sys", crash(dump), input="sys\nquit\n"),
             ]

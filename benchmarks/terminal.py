@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import ioctl
 
+from benchmarks.processes import environment
 from tests.lab.catalogue import find
 
 
@@ -31,9 +32,10 @@ class Dashboard:
         self.started = time.monotonic()
         self.process_id, self._master = pty.fork()
         if self.process_id == 0:
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-            os.execv(sys.executable, [sys.executable, "-m", "kscope", dump, "--fresh"])
+            command = [sys.executable, "-m", "kscope", dump, "--fresh"]
+            variables = environment(TERM="xterm-256color", COLORTERM="truecolor")
+            os.execve(sys.executable, command, variables)
 
     def until(self, wanted: bytes) -> float:
         """Seconds from the start until ``wanted`` is painted."""
