@@ -316,6 +316,7 @@ def _largest(member: str) -> Callable[[Task], float]:
 
 _STATE_ORDER = {state: index for index, state in enumerate(STATES)}
 _AFTER_ALL = chr(0x10FFFF)
+_UNREADABLE = (_LAST, _AFTER_ALL)
 
 SORTS: dict[str, Callable[[Task], Any]] = {
     "pid": _number("pid"),
@@ -325,7 +326,7 @@ SORTS: dict[str, Callable[[Task], Any]] = {
     "rss": _largest("rss_bytes"),
     "vsz": _largest("vsize_bytes"),
     "cpu": _number("cpu"),
-    "state": lambda t: _STATE_ORDER.get(t.state or "", len(STATES)),
+    "state": lambda t: _STATE_ORDER.get(t.state or "", _LAST),
     "policy": lambda t: t.policy or _AFTER_ALL,
     "prio": _number("prio"),
     "start": _number("start_time_ns"),
@@ -342,9 +343,13 @@ def sort(tasks: Iterable[Task], by: str, *, reverse: bool = False) -> list[Task]
     """
     if by not in SORTS:
         raise QueryError(f"Tasks cannot be sorted by {by}.", f"There are: {' '.join(SORTS)}.")
-    ordered = sorted(tasks, key=SORTS[by])
+    key = SORTS[by]
+    ordered = sorted(tasks, key=key)
     if reverse:
-        ordered.reverse()
+        readable = len(ordered)
+        while readable and key(ordered[readable - 1]) in _UNREADABLE:
+            readable -= 1
+        ordered[:readable] = reversed(ordered[:readable])
     return ordered
 
 

@@ -152,14 +152,14 @@ def _address(value: Address) -> Sequence[Span]:
 
 def _register_lines(registers: Sequence[Register]) -> Iterator[Line]:
     order = ("rip", "rsp", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9",
-             "r10", "r11", "r12", "r13", "r14", "r15", "cs", "ss")  # fmt: skip
+             "r10", "r11", "r12", "r13", "r14", "r15", "orig_rax", "cs", "ss")  # fmt: skip
     values = {register.name: register.value for register in registers}
     names = [name for name in order if name in values]
     names += [name for name in values if name not in order]
     for start in range(0, len(names), 2):
         spans: list[Span] = []
         for name in names[start : start + 2]:
-            spans += [Span(f"{name.upper():>6} ", "dim"), *_address(values[name]), Span("  ")]
+            spans += [Span(f"{name.upper():>8} ", "dim"), *_address(values[name]), Span("  ")]
         yield spans
 
 

@@ -555,10 +555,12 @@ class TasksScreen(DashboardScreen):
         task = self._task_at_cursor
         if self._in_detail and task is not None:
             return self._detail.query_for(_name(task))
-        changes: dict[str, Any] = {"match": self._bar.filter.source}
+        chosen = self._filters.selection
         if self._marked:
-            changes["only"] = self._marked_names
-        query = msgspec.structs.replace(self._filters.selection, **changes)
+            # Exactly the marked ones, whatever the filters leave just now.
+            query = TasksQuery(only=self._marked_names, sort=chosen.sort, reverse=chosen.reverse)
+        else:
+            query = msgspec.structs.replace(chosen, match=self._bar.filter.source)
         if self._arrangement != "stacks":
             return query
         fields = {n: getattr(query, n) for n in StacksQuery.__struct_fields__}

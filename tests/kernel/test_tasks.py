@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from kscope.demo import unpack
+from kscope.kernel.process import task_stack
 from kscope.kernel.process.states import States
-from kscope.kernel.process.task_table import TaskTable, task_rows
+from kscope.kernel.process.task_table import TaskTable, task_rows, task_table
 from kscope.model.base import QueryError
 from kscope.model.task import TaskDetail, TaskQuery
 from kscope.model.tasks import Task, TasksQuery
@@ -225,3 +226,14 @@ def test_every_return_address_is_among_the_functions_named_on_the_raw_stack(
     assert answered.stack is not None
     named_words = {word.value for word in answered.stack.text_symbols}
     assert {frame.address for frame in answered.stack.stack.frames} <= named_words
+
+
+def test_functions_on_a_stack_of_which_a_page_is_missing_are_named_from_the_others(
+    demo_target: Target, rows: list[Task]
+) -> None:
+    table = task_table(demo_target)
+    found = next(f for f in table.found if f.address == named(rows, "logrotated").task)
+    assert found.raw.stack is not None
+    below = found.raw.stack - 4096
+    words = task_stack._words_there_are(demo_target, below - 8, found.raw.stack + 16)
+    assert [address for address, _ in words] == [found.raw.stack, found.raw.stack + 8]

@@ -148,3 +148,15 @@ def test_each_state_and_policy_that_is_counted_can_be_chosen(rows: list[Task]) -
         assert len(select(rows, TasksQuery(state=state))) == count
     for policy, count in count_by(rows, "policy", ()).items():
         assert len(select(rows, TasksQuery(policy=policy))) == count
+
+
+@given(tasks, st.sampled_from(sorted(SORTS)))
+def test_the_other_way_round_only_what_is_readable_changes_its_place(
+    rows: list[Task], by: str
+) -> None:
+    forwards, backwards = sort(rows, by), sort(rows, by, reverse=True)
+    keys = [SORTS[by](task) for task in forwards]
+    unreadable = {float("inf"), chr(0x10FFFF)}
+    readable = sum(key not in unreadable for key in keys)
+    assert backwards[:readable] == forwards[:readable][::-1]
+    assert backwards[readable:] == forwards[readable:]

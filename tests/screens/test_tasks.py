@@ -388,3 +388,17 @@ async def test_tasks_whose_state_is_unreadable_can_be_chosen_like_others(
         assert (equivalent.crash, equivalent.note) == (
             "ps", "crash cannot select what is unreadable",
         )  # fmt: skip
+
+
+async def test_marked_tasks_go_into_the_report_with_the_command_that_shows_them(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F", "slash", *"^(logrotated|backupd)$", "enter", "asterisk")(pilot)
+        await pilot.press("slash", *["backspace"] * 24, *"init", "enter", "a")
+        await settle(pilot)
+        (step,) = dashboard.reports.notebook.blocks[-1].steps
+        assert step.command == command(dashboard)
+        assert [line.split()[-1] for line in step.output.splitlines()] == [
+            "COMM", "logrotated", "backupd",
+        ]  # fmt: skip

@@ -1,9 +1,10 @@
 """One task's stack with what crash's ``bt -f``, ``bt -t`` and drgn's ``bt -V`` add to it."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from drgn import Object, StackFrame, TypeKind
+from drgn import FaultError, Object, StackFrame, TypeKind
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.access.symbols import symbols_of
@@ -74,17 +75,25 @@ def _text_symbols(
     on_it = [frame.sp for frame in frames if frame.sp is not None and stack <= frame.sp < top]
     # As crash does, one word lower: where the innermost return address lies.
     start = max(stack, min(on_it) - _WORD) & -_WORD if on_it else stack
-    try:
-        data = target.program.read(start, top - start)
-    except READ_ERRORS:
-        return
     symbols = symbols_of(target)
-    for index, word in enumerate(_addresses(data)):
+    for address, word in _words_there_are(target, start, top):
         if word < _KERNEL_SPACE:
             continue
         symbol = symbols.at(word)
         if symbol is not None and symbols.is_code(symbol):
-            yield TextSymbol(Address(start + index * _WORD), word, symbols.text_of(symbol, word))
+            yield TextSymbol(address, word, symbols.text_of(symbol, word))
+
+
+def _words_there_are(target: Target, start: int, end: int) -> Iterator[tuple[Address, Address]]:
+    """Each word and where it lies, without those of pages that are missing: a missing page is a
+    likely reason for looking at the words at all."""
+    page = target.program["PAGE_SIZE"].value_()
+    while start < end:
+        following = min((start // page + 1) * page, end)
+        with contextlib.suppress(FaultError):
+            words = _addresses(target.program.read(start, following - start))
+            yield from ((Address(start + index * _WORD), word) for index, word in enumerate(words))
+        start = following
 
 
 def _variables(target: Target, address: int) -> Iterator[FrameVariables]:
