@@ -279,6 +279,11 @@ def test_a_dump_without_its_log_does_not_claim_that_the_machine_lived() -> None:
     assert "PANIC    not known: the log cannot be read" in text(SurveyQuery(), survey)
 
 
+def test_a_dump_of_which_nothing_can_be_read_says_where_the_log_may_be() -> None:
+    (finding,) = surveyed(find("truncated-kdump")).findings
+    assert "vmcore-dmesg.txt" in finding.explanation
+
+
 def test_dumps_of_two_kernels_that_died_alike_have_one_signature() -> None:
     assert (
         surveyed(find("null-deref", "6.1")).signature

@@ -41,7 +41,10 @@ def _check(facts: Facts) -> Iterator[Finding]:
         RULE.name,
         title=f"Panic: {message}" if message else f"The kernel crashed{inside}",
         explanation="The kernel stopped itself for a reason that only its log tells: read the "
-        "panic message and the stack that led to it.",
+        "panic message and the stack that led to it."
+        if facts.log.records
+        else "That it crashed is all that can be read of this dump: neither its log nor its types "
+        "are there. The vmcore-dmesg.txt that kdump saves beside a dump may have the log.",
         disproof="",
     )
 
