@@ -88,11 +88,14 @@ class _Reader:
         self._root = root
         self._elements = max(1, query.elements)
         self._depth = max(1, min(query.depth, 64))
-        self._values = Values(target, addresses_of(target), elements=query.elements)
+        self._addresses = addresses_of(target)
+        self._values = Values(target, self._addresses, elements=query.elements)
         self._paths = [path.strip() for path in members.split(",") if path.strip()]
 
     def members(self, address: int) -> tuple[Member, ...]:
         root = self._root
+        if root.tag == "task_struct":
+            self._addresses.know_task(address)
         image = MemoryImage(self._program, address, min(root.size, _LARGEST))
         if self._paths:
             return tuple(self._path(path, image) for path in self._paths)

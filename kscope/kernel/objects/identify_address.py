@@ -78,6 +78,7 @@ class Addresses:
         self._known: dict[int, Identity] = {}
         self._per_cpu: list[tuple[range, int]] | None = None
         self._stacks: dict[int, tuple[int, int, str]] | None = None
+        self._known_stacks: dict[int, tuple[int, int, str]] = {}
         self._stack_size = 0
         self._task_cache = 0
         self._task_size = 0
@@ -252,6 +253,9 @@ class Addresses:
         """Address, PID and name of the task on whose stack ``address`` is."""
         if not self._stack_size:
             return None
+        known = self._known_stacks.get(address & ~(self._stack_size - 1))
+        if known is not None:
+            return known
         if self._stacks is None:
             self._stacks = {}
             for task in task_table(self._target).found:
@@ -260,6 +264,16 @@ class Addresses:
                     comm = printable((raw.comm or b"").partition(b"\0")[0])
                     self._stacks[raw.stack] = (task.address, raw.pid or 0, comm)
         return self._stacks.get(address & ~(self._stack_size - 1))
+
+    def know_task(self, address: int) -> None:
+        """Remember whose stack that of the task at ``address`` is: of one that is being looked at,
+        all 20,000 need not be read to tell it."""
+        task = Object(self._program, "struct task_struct", address=address)
+        try:
+            owner = address, task.pid.value_(), printable(task.comm.string_())
+            self._known_stacks[task.stack.value_()] = owner
+        except READ_ERRORS:
+            return  # that it cannot be read is said of its members
 
     def _stack(self, address: int) -> Identity | None:
         owner = self.stack_owner(address)
