@@ -61,13 +61,7 @@ class _Seen:
 
 def cpus(target: Target, query: CpusQuery) -> Generator[Progress | Part[Cpus], None, Cpus]:
     """Answer a CpusQuery."""
-    if target.debug_info.types == "none":
-        missing = "; ".join(target.debug_info.missing).rstrip(".")
-        raise QueryError(
-            f"CPUs cannot be read without the kernel's types: {missing}.",
-            "Name its vmlinux with -s VMLINUX.",
-            kind="no-types",
-        )
+    target.need_types("CPUs")
     answer = _Answer(target, query)
     yield Progress(0, len(answer.wanted), "reading the CPUs")
     found: list[Cpu] = []

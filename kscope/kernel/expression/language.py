@@ -146,13 +146,7 @@ class Expressions:
     """Evaluates expressions in one target."""
 
     def __init__(self, target: Target) -> None:
-        if target.debug_info.types == "none":
-            missing = "; ".join(target.debug_info.missing)
-            raise QueryError(
-                f"Objects cannot be shown without the kernel's types: {missing}.",
-                "Name its vmlinux with -s VMLINUX.",
-                kind="no-types",
-            )
+        target.need_types("Objects")
         self._target = target
         self._program = target.program
         self._symbols = symbols_of(target)

@@ -128,13 +128,7 @@ class TaskTable:
         """
         :raises QueryError: if there are no types.
         """
-        if target.debug_info.types == "none":
-            missing = "; ".join(target.debug_info.missing)
-            raise QueryError(
-                f"Tasks cannot be read without the kernel's types: {missing}.",
-                "Name its vmlinux with -s VMLINUX.",
-                kind="no-types",
-            )
+        target.need_types("Tasks")
         self._target = target
         self._program = target.program
         self._readings = Readings()
