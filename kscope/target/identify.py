@@ -62,12 +62,20 @@ def identify(given: str) -> Core:
     except OSError as error:
         raise _refusal(
             f"{path} cannot be read: {error.strerror}.",
-            "Dumps are usually readable by root only; try sudo, or change the file's mode."
-            if isinstance(error, PermissionError)
-            else "Kernels built without CONFIG_PROC_KCORE and most containers have none."
-            if str(path) == "/proc/kcore"
-            else "Check the path.",
+            _hint(error, path),
         ) from error
+
+
+def _hint(error: OSError, path: Path) -> str:
+    """What to do about a file that cannot be read."""
+    refused = isinstance(error, PermissionError)
+    if str(path) == "/proc/kcore" and refused:
+        return "Run it as root; where the kernel is locked down (Secure Boot), not even root may."
+    if str(path) == "/proc/kcore":
+        return "Kernels built without CONFIG_PROC_KCORE and most containers have none."
+    if refused:
+        return "Dumps are usually readable by root only; try sudo, or change the file's mode."
+    return "Check the path."
 
 
 def read_log_file(path: str) -> bytes:

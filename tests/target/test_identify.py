@@ -1,7 +1,9 @@
 """What a file is, told from its content; what cannot be opened is named, with what to do."""
 
 import contextlib
+import errno
 import lzma
+import os
 import struct
 from pathlib import Path
 
@@ -154,3 +156,25 @@ def test_no_damage_to_the_headers_is_more_than_a_sentence(
 def _head(demo: Path) -> bytes:
     with demo.open("rb") as file:
         return file.read(200_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "hint"),
+    [
+        ("/proc/kcore", errno.EPERM, "locked down"),
+        ("/proc/kcore", errno.ENOENT, "CONFIG_PROC_KCORE"),
+        ("/vmcore", errno.EACCES, "try sudo"),
+        ("/vmcore", errno.ENOENT, "Check the path"),
+    ],
+)
+def test_what_cannot_be_read_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, path: str, error: int, hint: str
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(QueryError) as caught:
+        identify(path)
+    assert os.strerror(error) in caught.value.sentence
+    assert hint in caught.value.hint
