@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
@@ -38,6 +40,53 @@ _LETTER_ROWS = (64, 32, 16, 8)
 """How many letters a row has: as many of these as there is room for, eight in a group."""
 _GROUP = 8
 _LABEL = 5
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Cells of one size in rows and columns."""
+
+    size: _Size
+    columns: int
+    wide: int
+    """Cells of the terminal from the beginning of one column to that of the next."""
+    page: int
+    """How many CPUs are seen at once."""
+
+    def column(self, column: int) -> tuple[int, int]:
+        """Where a column begins, and how wide it is."""
+        if self.size is _LETTER:
+            return _LABEL + column + column // _GROUP, 1
+        return column * self.wide, self.wide - 1
+
+
+@lru_cache(maxsize=4)
+def _layout(count: int, width: int, height: int, chosen: _Size | None) -> _Layout:
+    """The largest cells with which all CPUs are seen, or those that were chosen.
+
+    :param width: of the widget; ``height`` without what is above the cells.
+    """
+    for size in _SIZES if chosen is None else (chosen,):
+        columns = _columns(count, width, size)
+        # The last row's blank line need not be seen.
+        rows = max(1, (height + (size.height > 1)) // size.height)
+        wide = max(size.width, min(width // columns, 2 * size.width))
+        layout = _Layout(size, columns, wide, rows * columns)
+        if count <= layout.page:
+            break
+    return layout
+
+
+def _columns(count: int, width: int, size: _Size) -> int:
+    if size is _LETTER:
+        room = width - _LABEL
+        fitting = (columns for columns in _LETTER_ROWS if columns + columns // _GROUP - 1 <= room)
+        return next(fitting, _GROUP)
+    # No more than are needed for as few rows: four cells are two by two, not three and one.
+    most = max(1, width // size.width)
+    rows = -(-count // most)
+    return max(1, -(-count // rows)) if rows else most
+
 
 _HISTOGRAM_FROM = 17
 """With that many CPUs the states are counted above the grid."""
@@ -139,45 +188,16 @@ class CpuGrid(LineView):
     # Places.
 
     @property
-    def _cell_size(self) -> _Size:
-        if self._chosen_size is not None:
-            return self._chosen_size
-        for size in _SIZES:
-            columns = max(1, self.size.width // size.width)
-            rows = max(1, (self.size.height - self._header_height() + 1) // size.height)
-            if len(self._cpus) <= columns * rows:
-                return size
-        return _LETTER
-
-    @property
-    def _columns(self) -> int:
-        size = self._cell_size
-        if size is _LETTER:
-            room = self.size.width - _LABEL
-            fitting = (count for count in _LETTER_ROWS if count + count // _GROUP - 1 <= room)
-            return next(fitting, _GROUP)
-        # No more than are needed for as few rows: four cells are two by two, not three and one.
-        most = max(1, self.size.width // size.width)
-        rows = -(-len(self._cpus) // most)
-        return max(1, -(-len(self._cpus) // rows)) if rows else most
-
-    def _column(self, column: int) -> tuple[int, int]:
-        """Where a column begins, and how wide its cells are."""
-        least = self._cell_size.width
-        if least == _LETTER.width:
-            return _LABEL + column + column // _GROUP, least
-        wide = max(least, min(self.size.width // self._columns, 2 * least))
-        return column * wide, wide - 1
+    def _layout(self) -> _Layout:
+        height = self.size.height - self._header_height()
+        return _layout(len(self._cpus), self.size.width, height, self._chosen_size)
 
     def _page(self) -> int:
-        height = self.size.height - self._header_height()
-        # The last row's blank line need not be seen.
-        rows = max(1, (height + (self._cell_size.height > 1)) // self._cell_size.height)
-        return rows * self._columns
+        return self._layout.page
 
     def _scroll_to_cursor(self) -> bool:
         before = self._top
-        columns, page = self._columns, self._page()
+        columns, page = self._layout.columns, self._layout.page
         row = self.cursor - self.cursor % columns
         if row < self._top:
             self._top = row
@@ -189,12 +209,12 @@ class CpuGrid(LineView):
         return self._top != before
 
     def _refresh_line(self, index: int) -> None:
-        height = self._cell_size.height
-        row, column = divmod(index - self._top, self._columns)
-        y = self._header_height() + row * height
+        layout = self._layout
+        row, column = divmod(index - self._top, layout.columns)
+        y = self._header_height() + row * layout.size.height
         if 0 <= y < self.size.height:
-            x, wide = self._column(column)
-            self.refresh(Region(x, y, wide, height))
+            x, wide = layout.column(column)
+            self.refresh(Region(x, y, wide, layout.size.height))
 
     # Keys.
 
@@ -205,12 +225,14 @@ class CpuGrid(LineView):
         self.move_to(self.cursor - 1)
 
     def action_down(self) -> None:
-        if self.cursor + self._columns < len(self._cpus):
-            self.move_to(self.cursor + self._columns)
+        below = self.cursor + self._layout.columns
+        if below < len(self._cpus):
+            self.move_to(below)
 
     def action_up(self) -> None:
-        if self.cursor >= self._columns:
-            self.move_to(self.cursor - self._columns)
+        above = self.cursor - self._layout.columns
+        if above >= 0:
+            self.move_to(above)
 
     def action_page_down(self) -> None:
         self.move_to(self.cursor + self._page())
@@ -220,7 +242,7 @@ class CpuGrid(LineView):
 
     def action_zoom(self) -> None:
         """The next smaller cells, then the largest again."""
-        position = _SIZES.index(self._cell_size)
+        position = _SIZES.index(self._layout.size)
         self._chosen_size = _SIZES[(position + 1) % len(_SIZES)]
         self._scroll_to_cursor()
         self.refresh()
@@ -237,9 +259,10 @@ class CpuGrid(LineView):
         header = self._header_height()
         if self.state is not None or y < header:
             return super().render_line(y)
-        size = self._cell_size
+        layout = self._layout
+        size = layout.size
         row, part = divmod(y - header, size.height)
-        first = self._top + row * self._columns
+        first = self._top + row * layout.columns
         styles = role_styles(self.app)
         parts: list[Segment] = []
         end = 0
@@ -247,11 +270,11 @@ class CpuGrid(LineView):
             label = line((f"{self._cpus[first].cpu:>{_LABEL - 1}} ", "dim"))
             parts += segments(label, styles, self.rich_style)
             end = _LABEL
-        for index in range(first, min(first + self._columns, len(self._cpus))):
+        for index in range(first, min(first + layout.columns, len(self._cpus))):
             content = self._cell(self._cpus[index], size)
             spans = content[part] if part < len(content) else ()
             here = index == self.cursor and part < max(len(content), 1)
-            x, wide = self._column(index - first)
+            x, wide = layout.column(index - first)
             parts.append(Segment(" " * (x - end), self.rich_style))
             parts += segments(fit(spans, wide), styles, self.rich_style, under_cursor=here)
             end = x + wide
@@ -294,11 +317,12 @@ class CpuGrid(LineView):
         offset = event.get_content_offset(self)
         if offset is None or self.state is not None:
             return None
-        row = (offset.y - self._header_height()) // self._cell_size.height
-        for column in range(self._columns):
-            x, wide = self._column(column)
+        layout = self._layout
+        row = (offset.y - self._header_height()) // layout.size.height
+        for column in range(layout.columns):
+            x, wide = layout.column(column)
             if x <= offset.x < x + wide and row >= 0:
-                index = self._top + row * self._columns + column
+                index = self._top + row * layout.columns + column
                 return index if index < len(self._cpus) else None
         return None
 
