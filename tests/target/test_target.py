@@ -7,7 +7,7 @@ from kscope.model.base import QueryError
 from kscope.model.target import DebugInfo, TypesFrom
 from kscope.target.target import Target
 from kscope.target.vmcoreinfo import Vmcoreinfo
-from tests.target.test_fetching import IDENTITY
+from tests.session.slow_worker import IDENTITY
 
 
 def target(types: TypesFrom) -> Target:
