@@ -5,7 +5,7 @@ import platform
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import opening, task_keys, tasks, terminal
+from benchmarks import inspecting, opening, task_keys, tasks, terminal
 from benchmarks.processes import Timing
 
 
@@ -17,7 +17,7 @@ def main() -> None:
         for timing in timings:
             print(_row(timing, min(t.seconds for t in timings)))
     print("\n### in a terminal of 120x40\n\n| | |\n|---|--:|")
-    for figure in chain(terminal.figures(), task_keys.figures()):
+    for figure in chain(terminal.figures(), task_keys.figures(), inspecting.figures()):
         print(f"| {figure.name} | {figure.value} |")
 
 
