@@ -8,6 +8,7 @@
 `dimensions`         shapes of arrays of arrays, which BTF does not keep
 `expressions`        types of global variables written as text
 `globals`            the table of those texts, and how it is made to fit a dump
+`fitting`            whether a type can lie where a symbol does
 `statics`            static variables that share their names, told apart by their neighbours
 `generate`           makes these three tables from kernels with DWARF
 `symbols`            vmlinux's symbols, from kallsyms
