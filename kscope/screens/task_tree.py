@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from kscope.model.base import Address
 from kscope.model.tasks import Task
 from kscope.screens.task_rows import Row, TaskRow
 
@@ -30,7 +29,7 @@ class Tree:
         parents = set(self._above.values())
         depths: dict[int, int] = {}
         for task in tasks:
-            way = [task.task]
+            way: list[int] = [task.task]
             on_way = set(way)
             while way[-1] not in depths:
                 above = self._above.get(way[-1])
@@ -109,7 +108,7 @@ class Tree:
         above = self._above
         shown = fresh = set[int](meant)
         while fresh:
-            fresh = {int(above[a]) for a in fresh if a in above} - shown
+            fresh = {above[a] for a in fresh if a in above} - shown
             shown = shown | fresh
         return [
             row if row.key in meant else row._replace(meant=False)
@@ -118,11 +117,11 @@ class Tree:
         ]
 
 
-def _parents(tasks: Sequence[Task]) -> dict[int, Address]:
+def _parents(tasks: Sequence[Task]) -> dict[int, int]:
     """What each task hangs below, by address: a thread its process, a process its parent."""
     leaders = {task.tgid: task.task for task in tasks if task.leader and task.tgid}
     addresses = {task.task for task in tasks}
-    parents: dict[int, Address] = {}
+    parents: dict[int, int] = {}
     for task in tasks:
         above = leaders.get(task.tgid or 0) if task.leader is False else None
         if above is None and not task.idle and task.parent != task.task:
