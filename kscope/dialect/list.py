@@ -111,14 +111,14 @@ def _drgn(query: ListQuery, kind: str) -> str:
 
 def _drgn_per_cpu(query: ListQuery, columns: list[str]) -> str:
     found = drgn_code.object_(query.start)
-    names = set(found.names)
-    cpus = found.cpus
+    names, cpus, text = set(found.names), found.cpus, found.text
     if not cpus:
-        names.add("for_each_possible_cpu")
-        cpus = "for_each_possible_cpu(prog)"
+        # What alloc_percpu() returned.
+        names |= {"for_each_possible_cpu", "per_cpu_ptr"}
+        cpus, text = "for_each_possible_cpu(prog)", f"per_cpu_ptr({text}, cpu)[0]"
     shown = ", ".join(["cpu", "hex(entry.address_)", *(f"entry.{each}" for each in columns)])
     return drgn_code.imports(names) + (
-        f"for cpu in {cpus}:\n    entry = {found.text}\n    print({shown})\n"
+        f"for cpu in {cpus}:\n    entry = {text}\n    print({shown})\n"
     )
 
 

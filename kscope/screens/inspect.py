@@ -217,7 +217,7 @@ class InspectScreen(DashboardScreen):
         )
         if place.copies:
             visit.face = "walk"
-            visit.walk = per_cpu_copies(text, place.type)
+            visit.walk = per_cpu_copies(text if ":" in text else place.expression, place.type)
         self._go(visit)
 
     def _go(self, visit: Visit) -> None:

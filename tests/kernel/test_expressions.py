@@ -101,11 +101,13 @@ def test_a_cpu_after_a_per_cpu_variable_chooses_its_copy(
     assert every.copies[2].address == expected
 
 
-def test_a_per_cpu_variable_without_a_cpu_is_refused_with_a_hint(
-    expressions: Expressions,
-) -> None:
+def test_a_per_cpu_variable_without_a_cpu_is_all_its_copies(expressions: Expressions) -> None:
+    assert place(expressions, "runqueues") == place(expressions, "runqueues:a")
+
+
+def test_a_member_of_a_per_cpu_variable_needs_a_cpu(expressions: Expressions) -> None:
     with pytest.raises(QueryError, match="per-CPU variable") as refused:
-        place(expressions, "runqueues")
+        place(expressions, "runqueues.curr")
     assert "runqueues:a" in refused.value.hint
 
 

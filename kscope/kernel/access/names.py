@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from drgn import Program
+from drgn import Program, SymbolKind
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.access.symbols import symbols_of
@@ -96,6 +96,8 @@ def _collect(target: Target) -> Generator[Progress, None, Names]:
     yield Progress(0, len(everything), "reading symbols")
     for count, symbol in enumerate(everything, 1):
         name = symbol.name
+        if symbol.kind in (SymbolKind.FILE, SymbolKind.SECTION):
+            continue
         # Sections' and compilers' own marks lead nowhere that anyone wants to go.
         if name.isprintable() and not name.startswith((".", "__ksymtab", "__kstrtab", "__pfx_")):
             kinds.add((name, "function" if symbols.is_code(symbol) else "variable"))

@@ -167,7 +167,8 @@ class Expressions:
         try:
             typed = self._type_and_rest(text)
             if typed is None:
-                return self._located(self.evaluate(text))
+                whole = self._is_whole(text)
+                return self._located(self.evaluate(f"{text}:a" if whole else text))
             type_, members, rest = typed
             if rest:
                 located = self.at_address(type_, self.evaluate(rest))
@@ -569,6 +570,13 @@ class Expressions:
         return Named(task, f"((struct task_struct *){task.value_():#x})")
 
     # Per-CPU variables.
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether it is the name of a per-CPU variable, without a CPU: all its copies are meant."""
+        return name.isidentifier() and any(
+            self._symbols.per_cpu_at(symbol.address) is not None
+            for symbol in self._symbols.named(name)
+        )
 
     def _is_per_cpu(self, named: Named) -> bool:
         found = named.object
