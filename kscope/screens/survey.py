@@ -233,6 +233,8 @@ class SurveyScreen(DashboardScreen):
         identity = self.dashboard.identity
         if identity is not None and self._machine is not None:
             self._dump.show_lines(dump_lines(identity, self._machine, debug_info))
+            if identity.live:
+                self._dump.query_ancestor(Pane).show_title("What is read")
 
     # Keys.
 

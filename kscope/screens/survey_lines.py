@@ -160,24 +160,15 @@ def settings_lines(system: System) -> list[Line]:
 
 def dump_lines(identity: Identity, system: System, debug_info: DebugInfoReport) -> list[Line]:
     """The state of the dump: its format, what is missing from it, where types come from."""
-    level = f", -d{identity.dump_level}" if identity.dump_level else ""
-    compression = f" {identity.compression}" if identity.compression else ""
-    rows: list[tuple[str, Cell]] = [
-        (
-            "format",
-            line(
-                f"{identity.format}{compression}{level}, {size(identity.size_bytes)}, ",
-                ("complete", "good") if identity.complete else ("incomplete", "critical strong"),
-            ),
-        )
-    ]
+    rows: list[tuple[str, Cell]] = [("format", _format(identity))]
     if not identity.complete:
         rows.append(("", (identity.incomplete_why, "critical")))
-    if system.cpu_states:
+    if system.cpu_states and not identity.live:
         rows.append(("registers", _registers(system.cpu_states)))
+    itself = "kernel" if identity.live else "dump"
     types = {
         "dwarf": f"DWARF of {debug_info.kernel.vmlinux}",
-        "btf": "BTF and kallsyms of the dump itself",
+        "btf": f"BTF and kallsyms of the {itself} itself",
         "none": "none",
     }[debug_info.kernel.types]
     rows.append(("types", (types, "" if debug_info.kernel.types == "dwarf" else "warning")))
@@ -203,6 +194,19 @@ def dump_lines(identity: Identity, system: System, debug_info: DebugInfoReport) 
     if debug_info.kernel.fetch:
         rows.append(("vmlinux", (debug_info.kernel.fetch[0], "dim")))
     return facts(rows)
+
+
+def _format(identity: Identity) -> Line:
+    if identity.live:
+        # /proc/kcore is as large as all addresses there are.
+        what = "the kernel that runs here" if identity.format == "kcore" else "a running guest"
+        return line(f"{what}, ", (f"{identity.path}; F5 reads it again", "dim"))
+    level = f", -d{identity.dump_level}" if identity.dump_level else ""
+    compression = f" {identity.compression}" if identity.compression else ""
+    return line(
+        f"{identity.format}{compression}{level}, {size(identity.size_bytes)}, ",
+        ("complete", "good") if identity.complete else ("incomplete", "critical strong"),
+    )
 
 
 def _registers(states: Iterable[CpuState]) -> Cell:

@@ -4,14 +4,18 @@ import os
 import signal
 from typing import Any
 
+import msgspec
 import pytest
 
 from kscope.app import KscopeApp
-from kscope.model.system import CpuState, System
+from kscope.model.debug_info import DebugInfoQuery
+from kscope.model.system import CpuState, System, SystemQuery
 from kscope.model.target import OpenQuery
-from kscope.screens.survey_lines import load_lines
+from kscope.screens.survey_lines import dump_lines, load_lines
+from kscope.session.answering import answer
 from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
+from kscope.target.target import Target
 from kscope.widgets.line import plain
 from tests.screens.conftest import SIZES, keys, painted, settle
 
@@ -47,6 +51,18 @@ def test_of_many_cpus_only_those_that_worked_are_named() -> None:
     )
     system = System(dumpfile="/vmcore", cpu_states=states)
     assert plain(load_lines(system)[0]) == "CPU  62 idle  3 task3  40 task40 "
+
+
+def test_a_running_kernel_is_no_dump_of_128_terabytes(demo_target: Target) -> None:
+    live = msgspec.structs.replace(
+        demo_target.identity, live=True, format="kcore", path="/proc/kcore", size_bytes=1 << 47
+    )
+    system = answer(demo_target, SystemQuery())
+    shown = [
+        plain(each) for each in dump_lines(live, system, answer(demo_target, DebugInfoQuery()))
+    ]
+    assert "the kernel that runs here, /proc/kcore" in shown[0]
+    assert not any("TB" in each or "registers" in each or "dump" in each for each in shown)
 
 
 async def test_f5_asks_again_what_a_lost_worker_did_not_answer(dashboard: KscopeApp) -> None:
