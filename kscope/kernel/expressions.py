@@ -8,7 +8,8 @@ from drgn import Type, TypeKind
 from kscope.kernel.access.fields import Field
 from kscope.kernel.access.names import Names, names_in_slices
 from kscope.kernel.access.reading import READ_ERRORS
-from kscope.kernel.expression.language import LONGEST, TYPE_KEYWORDS, Expressions
+from kscope.kernel.expression.language import Expressions
+from kscope.kernel.expression.reader import LONGEST, TYPE_KEYWORDS
 from kscope.model.base import Progress, QueryError
 from kscope.model.expressions import (
     Candidate,

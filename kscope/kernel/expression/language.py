@@ -14,14 +14,11 @@ Whatever is typed, the answer is a place or one sentence.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 from drgn import Object, Program, Type, TypeKind, cast, container_of
-from drgn.helpers.linux.cpumask import for_each_possible_cpu
-from drgn.helpers.linux.module import for_each_module, module_percpu_region
 from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.pid import find_task
 
@@ -30,7 +27,17 @@ from kscope.kernel.access.fields import Field
 from kscope.kernel.access.names import names_of
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.access.symbols import symbols_of
-from kscope.kernel.death.panic import panic_task
+from kscope.kernel.expression.per_cpu import PerCpu
+from kscope.kernel.expression.reader import (
+    BARE_ADDRESS,
+    DEEPEST,
+    EXAMPLES,
+    TYPE_KEYWORDS,
+    Reader,
+    checked,
+    continues,
+    skip_blanks,
+)
 from kscope.kernel.objects.identify_address import MMAP_MIN_ADDR, addresses_of
 from kscope.model.base import Address, QueryError
 from kscope.model.expressions import (
@@ -41,23 +48,6 @@ from kscope.model.text import printable
 from kscope.target.btf import AmbiguousNameError
 from kscope.target.target import Target
 
-LONGEST = 1000
-"""Characters: beyond this it was pasted by mistake."""
-_DEEPEST = 50
-"""Parentheses and signs within each other."""
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<hexadecimal>0[xX][0-9a-fA-F]+)
-      | (?P<name>[A-Za-z_$][A-Za-z0-9_$]*)
-      | (?P<digits>[0-9][0-9a-fA-F]*)
-      | (?P<sign>->|[-+.\[\]()&*:,])
-      | (?P<other>\S)
-    )""",
-    re.VERBOSE,
-)
-_BARE_ADDRESS = re.compile(r"[0-9a-fA-F]{8,16}")
-TYPE_KEYWORDS = ("struct", "union", "enum")
 _TASK = re.compile(r"(?:pid|task)\s+[0-9]+(?![0-9a-fA-FxX])")
 _CPUS = re.compile(r"\s*(a|all|\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*)?(?![\w])")
 
@@ -100,48 +90,6 @@ class Located(NamedTuple):
     type: Type | None = None
 
 
-@dataclass
-class _Reader:
-    """A place in the text that is being read."""
-
-    text: str
-    position: int = 0
-    depth: int = 0
-    _token: tuple[str, str, int] | None = field(default=None, repr=False)
-
-    def peek(self) -> tuple[str, str]:
-        """Kind and text of the next token; two empty strings at the end."""
-        if self._token is None:
-            match = _TOKEN.match(self.text, self.position)
-            if match is None:
-                self._token = ("", "", len(self.text))
-            else:
-                self._token = (match.lastgroup or "", match[match.lastgroup or 0], match.end())
-        return self._token[0], self._token[1]
-
-    def take(self) -> tuple[str, str]:
-        token = self.peek()
-        assert self._token is not None
-        self.position, self._token = self._token[2], None
-        return token
-
-    def accept(self, sign: str) -> bool:
-        if self.peek() == ("sign", sign):
-            self.take()
-            return True
-        return False
-
-    def expect(self, sign: str) -> None:
-        if not self.accept(sign):
-            found = self.peek()[1]
-            raise QueryError(
-                f"There should be a {sign} {f'before {found}' if found else 'at the end'}."
-            )
-
-    def go_to(self, position: int) -> None:
-        self.position, self._token = position, None
-
-
 class Expressions:
     """Evaluates expressions in one target."""
 
@@ -150,6 +98,7 @@ class Expressions:
         self._target = target
         self._program = target.program
         self._symbols = symbols_of(target)
+        self._per_cpu_variables = PerCpu(target)
 
     @property
     def program(self) -> Program:
@@ -163,7 +112,7 @@ class Expressions:
 
         :raises QueryError: if it names nothing; a sentence that says why.
         """
-        text = _checked(text)
+        text = checked(text)
         try:
             typed = self._type_and_rest(text)
             if typed is None:
@@ -258,7 +207,7 @@ class Expressions:
 
     def _type_and_rest(self, text: str) -> tuple[Type, str, str] | None:
         """``task_struct.pid,comm init_task`` in its parts; ``None`` if it is no such thing."""
-        reader = _Reader(text)
+        reader = Reader(text)
         kind, word = reader.peek()
         if kind != "name" or _TASK.match(text):
             return None
@@ -326,7 +275,7 @@ class Expressions:
 
         :raises QueryError: if it is none, or cannot be read.
         """
-        reader = _Reader(_checked(text))
+        reader = Reader(checked(text))
         try:
             named = self._sum(reader)
             if reader.peek()[1]:
@@ -341,7 +290,7 @@ class Expressions:
             ) from error
         return named
 
-    def _sum(self, reader: _Reader) -> Named:
+    def _sum(self, reader: Reader) -> Named:
         left = self._unary(reader)
         while True:
             kind, sign = reader.peek()
@@ -368,9 +317,9 @@ class Expressions:
         address = left.address if left.object is None else _address_of(left.object)
         return Named(None, expression, (address + offset) & (1 << 64) - 1, loose=True)
 
-    def _unary(self, reader: _Reader) -> Named:
+    def _unary(self, reader: Reader) -> Named:
         reader.depth += 1
-        if reader.depth > _DEEPEST:
+        if reader.depth > DEEPEST:
             raise QueryError("This is nested too deeply.")
         try:
             if reader.accept("&"):
@@ -399,7 +348,7 @@ class Expressions:
         _refuse_null(found, named.expression)
         return Named(found[0], f"*{named.expression}", loose=True)
 
-    def _cast(self, reader: _Reader) -> Type | None:
+    def _cast(self, reader: Reader) -> Type | None:
         """The type of ``(struct foo *)`` if that comes next."""
         start = reader.position
         if not reader.accept("("):
@@ -433,7 +382,7 @@ class Expressions:
         except TypeError:
             raise QueryError(f"{named.expression} cannot be a {type_.type_name()}.") from None
 
-    def _postfix(self, reader: _Reader, named: Named) -> Named:
+    def _postfix(self, reader: Reader, named: Named) -> Named:
         while True:
             if reader.accept(".") or reader.accept("->"):
                 kind, name = reader.take()
@@ -475,10 +424,10 @@ class Expressions:
             raise QueryError(f"{named.expression} has {length} elements: there is no [{index}].")
         return Named(found[index], f"{named.tight}[{index}]")
 
-    def _primary(self, reader: _Reader) -> Named:
+    def _primary(self, reader: Reader) -> Named:
         start = reader.position
-        bare = _BARE_ADDRESS.match(reader.text, _skip_blanks(reader.text, start))
-        if bare is not None and not _continues(reader.text, bare.end()):
+        bare = BARE_ADDRESS.match(reader.text, skip_blanks(reader.text, start))
+        if bare is not None and not continues(reader.text, bare.end()):
             address = self._bare_address(bare[0])
             if address is not None:
                 reader.go_to(bare.end())
@@ -495,8 +444,8 @@ class Expressions:
         if kind == "name":
             return self._name(reader, text)
         if not text:
-            raise QueryError("Something is missing at the end.", _EXAMPLES)
-        raise QueryError(f"{text} cannot stand here.", _EXAMPLES)
+            raise QueryError("Something is missing at the end.", EXAMPLES)
+        raise QueryError(f"{text} cannot stand here.", EXAMPLES)
 
     def _bare_address(self, digits: str) -> int | None:
         # "deadbeef" may be a name; "12345678" is a number until it is as long as an address.
@@ -516,7 +465,7 @@ class Expressions:
             return self._literal(int(text), text)
         return self._literal(int(text, 16), f"0x{text}")
 
-    def _name(self, reader: _Reader, name: str) -> Named:
+    def _name(self, reader: Reader, name: str) -> Named:
         kind, following = reader.peek()
         if name in ("pid", "task") and kind == "digits" and following.isdecimal():
             reader.take()
@@ -532,7 +481,7 @@ class Expressions:
             )
         return found
 
-    def _variable(self, reader: _Reader, name: str) -> Named:
+    def _variable(self, reader: Reader, name: str) -> Named:
         if name in TYPE_KEYWORDS:
             raise QueryError("A type cannot stand here.", "(struct TYPE *)0x… is a cast.")
         try:
@@ -551,7 +500,7 @@ class Expressions:
             raise QueryError(f"{name} is a type, not a variable.", f"{name} ADDRESS shows one.")
         raise QueryError(f"There is no symbol or type {name}.", self._near(name))
 
-    def _dotted(self, reader: _Reader, name: str) -> str:
+    def _dotted(self, reader: Reader, name: str) -> str:
         """Compilers name clones ``foo.cold`` and statics ``__already_done.4``."""
         match = re.match(r"(?:\.[A-Za-z0-9_$]+)+", reader.text[reader.position :])
         while match is not None and match[0]:
@@ -581,28 +530,9 @@ class Expressions:
     def _is_per_cpu(self, named: Named) -> bool:
         found = named.object
         address = named.address if found is None else found.address_
-        if address is None:
-            return False
-        if self._symbols.per_cpu_at(address) is not None:
-            return True
-        return not self._symbols.at(address) and any(
-            start <= address < start + size for start, size in self._module_per_cpu_regions()
-        )
+        return address is not None and self._per_cpu_variables.has(address)
 
-    def _module_per_cpu_regions(self) -> list[tuple[int, int]]:
-        cache = self._program.cache
-        if "kscope module per-CPU regions" not in cache:
-            regions = []
-            for module in for_each_module(self._program):
-                try:
-                    regions.append(module_percpu_region(module))
-                except READ_ERRORS:
-                    continue
-            cache["kscope module per-CPU regions"] = regions
-        found: list[tuple[int, int]] = cache["kscope module per-CPU regions"]
-        return found
-
-    def _per_cpu(self, reader: _Reader, named: Named, name: str) -> Named:
+    def _per_cpu(self, reader: Reader, named: Named, name: str) -> Named:
         reader.take()
         match = _CPUS.match(reader.text, reader.position)
         if match is None:
@@ -613,7 +543,7 @@ class Expressions:
         reader.go_to(match.end())
         if not self._is_per_cpu(named):
             raise QueryError(f"{name} is no per-CPU variable.")
-        cpus = list(self._cpus(spec))
+        cpus = list(self._per_cpu_variables.cpus(spec))
         typed = named.object is not None
         variable = (
             Object(self._program, "unsigned char", address=named.address)
@@ -625,34 +555,7 @@ class Expressions:
             return Named(found[0][1], f"per_cpu({name}, {found[0][0]})", typed=typed)
         return Named(None, f"{name}:{spec}", copies=tuple(found), typed=typed)
 
-    def _cpus(self, spec: str) -> Iterator[int]:
-        possible = list(for_each_possible_cpu(self._program))
-        if spec in ("a", "all"):
-            yield from possible
-            return
-        if not spec:
-            yield self._context_cpu()
-            return
-        for part in spec.split(","):
-            first, _, last = part.partition("-")
-            for cpu in range(int(first), int(last or first) + 1):
-                if cpu not in possible:
-                    raise QueryError(
-                        f"There is no CPU {cpu}.", f"CPUs: {possible[0]} to {possible[-1]}."
-                    )
-                yield cpu
-
-    def _context_cpu(self) -> int:
-        """The CPU that panicked, as crash's context has it."""
-        try:
-            task = panic_task(self._program)
-            if task is not None:
-                return int(self._program["crashing_cpu"].value_())
-        except READ_ERRORS:
-            pass
-        return 0
-
-    def _call(self, reader: _Reader, name: str) -> Named:
+    def _call(self, reader: Reader, name: str) -> Named:
         reader.expect("(")
         if name == "container_of":
             pointer = _need_object(self._sum(reader))
@@ -676,33 +579,11 @@ class Expressions:
         reader.expect(")")
         if named.object is None or cpu is None or not self._is_per_cpu(named):
             raise QueryError(f"{variable} is no per-CPU variable.")
-        list(self._cpus(str(cpu)))
+        list(self._per_cpu_variables.cpus(str(cpu)))
         pointer = per_cpu_ptr(named.object.address_of_(), cpu)
         if name == "per_cpu_ptr":
             return Named(pointer, f"per_cpu_ptr({variable}, {cpu})")
         return Named(pointer[0], f"per_cpu({variable}, {cpu})")
-
-
-_EXAMPLES = "For example: init_task, pid 1, task_struct 0xffff…, runqueues:0, schedule+0x20."
-
-
-def _checked(text: str) -> str:
-    text = text.strip()
-    if len(text) > LONGEST:
-        raise QueryError(f"This is {len(text):,} characters long: it is no expression.")
-    if not text:
-        raise QueryError("Nothing was asked for.", _EXAMPLES)
-    return text
-
-
-def _skip_blanks(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
-
-
-def _continues(text: str, position: int) -> bool:
-    return position < len(text) and (text[position].isalnum() or text[position] in "_$")
 
 
 def _need_object(named: Named) -> Object:
