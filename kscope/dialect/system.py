@@ -54,7 +54,8 @@ def summary(result: System, *, task: bool = True) -> str:
 
     tainted = "  [TAINTED]" if result.taints else ""
     add("KERNEL", result.kernel + tainted if result.kernel else "")
-    add("DUMPFILE", result.dumpfile)
+    partial = "  [PARTIAL DUMP]" if result.partial else ""
+    add("DUMPFILE", result.dumpfile + partial if result.dumpfile else "")
     offline = f" [OFFLINE: {result.offline}]" if result.offline else ""
     add("CPUS", None if result.cpus is None else f"{result.cpus}{offline}")
     add("DATE", None if result.date_seconds is None else date(result.date_seconds))

@@ -47,6 +47,7 @@ def system(target: Target, query: SystemQuery) -> System:  # noqa: ARG001
         readings.note("everything not shown here", "no types: " + target.debug_info.missing[0])
         return System(
             dumpfile=identity.path,
+            partial=identity.filtered,
             nodename=identity.nodename,
             release=identity.release,
             version=identity.version,
@@ -58,6 +59,7 @@ def system(target: Target, query: SystemQuery) -> System:  # noqa: ARG001
     online = read("online CPUs", lambda: num_online_cpus(program), None)
     return System(
         dumpfile=identity.path,
+        partial=identity.filtered,
         kernel=target.debug_info.vmlinux,
         cpus=present,
         offline=None if present is None or online is None else present - online,

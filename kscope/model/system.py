@@ -73,6 +73,8 @@ class System(Result, frozen=True):
     """Each member is ``None`` (or empty) where it could not be read; ``unreadable`` says why."""
 
     dumpfile: str
+    partial: bool = False
+    """Whether makedumpfile left pages out of it on purpose."""
     kernel: str = ""
     """The vmlinux; empty when types come from elsewhere."""
     cpus: int | None = None

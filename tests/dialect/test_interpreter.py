@@ -336,6 +336,11 @@ async def test_a_backtrace_ends_in_what_the_system_call_saved(crash: Interpreter
     assert last == "    ORIG_RAX: 000000000000003d  CS: 0033  SS: 002b"
 
 
+async def test_sys_says_that_pages_were_left_out(crash: Interpreter) -> None:
+    lines = (await text(crash, "sys")).splitlines()
+    assert any("DUMPFILE: " in line and line.endswith("  [PARTIAL DUMP]") for line in lines)
+
+
 async def test_a_structure_is_what_whatis_shows(crash: Interpreter) -> None:
     assert await text(crash, "whatis struct list_head") == await text(crash, "struct list_head")
     assert await text(crash, "whatis -o list_head") == await text(crash, "struct -o list_head")
