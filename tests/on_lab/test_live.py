@@ -43,7 +43,9 @@ def texts(log: list[str]) -> list[str]:
     with what is not printable, and the backslash, as \\x and two digits."""
     escaped = (record.partition(";")[2].partition("\n")[0].encode() for record in log)
     return [
-        printable_lines(re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes.fromhex(hit[1].decode()), text))
+        printable_lines(
+            re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes.fromhex(hit[1].decode()), text)
+        )
         for text in escaped
     ]
 
