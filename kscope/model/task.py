@@ -29,7 +29,7 @@ class Variable(msgspec.Struct, frozen=True):
     value: str
     """As drgn writes it; empty for one that was optimised out."""
     target: Address | None
-    """Where it points, if it is a pointer into the kernel."""
+    """Where it points, if it is a pointer into the kernel; where a structure or array lies."""
     parameter: bool
 
 

@@ -127,8 +127,8 @@ def _variable_lines(found: FrameVariables) -> Iterator[Line]:
         else:
             value = variable.value
         yield line(
-            "       ", (f"{variable.type} ", "dim"), f"{variable.name} ", ("= ", "dim"), value,
-            ("  argument" if variable.parameter else "", "dim"),
+            ("   arg " if variable.parameter else "       ", "dim"),
+            (f"{variable.type} ", "dim"), f"{variable.name} ", ("= ", "dim"), value,
         )  # fmt: skip
 
 

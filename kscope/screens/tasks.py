@@ -24,8 +24,8 @@ from kscope.screens.task_detail import TABS, TaskDetailPane
 from kscope.screens.task_filters import TaskFilters
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskList, TaskRow, stack_rows
 from kscope.screens.task_tree import Tree
-from kscope.widgets.filter_bar import Chips, FilterBar
-from kscope.widgets.line import Span, line
+from kscope.widgets.filter_bar import Chip, Chips, FilterBar, chip_spans
+from kscope.widgets.line import Span, line, width
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
@@ -75,7 +75,7 @@ class TasksScreen(DashboardScreen):
     TasksScreen.-narrow > Horizontal { layout: vertical; }
     TasksScreen.-narrow #tasks-pane { width: 100%; height: 1fr; }
     TasksScreen #tasks-policies { display: none; padding: 0 1; }
-    TasksScreen.-narrow #tasks-policies { display: block; }
+    TasksScreen.-two-rows #tasks-policies { display: block; }
     TasksScreen.-narrow #tasks-detail-pane { width: 100%; height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -313,7 +313,10 @@ class TasksScreen(DashboardScreen):
     def _show_chips(self) -> None:
         """States and policies in one row, or in two where there is no room."""
         states, policies = self._filters.chips()
-        if self.has_class("-narrow"):
+        typed = len(self._bar.filter.source) + 6 if self._bar.filter.source else 0
+        two_rows = typed + _cells([*states, *policies]) > self.size.width
+        self.set_class(two_rows, "-two-rows")
+        if two_rows:
             self._bar.show_chips(states)
             self._policies.show_groups(policies)
         else:
@@ -678,6 +681,13 @@ class TasksScreen(DashboardScreen):
             self._filters.choose(only="")
             return True
         return False
+
+
+def _cells(groups: Iterable[tuple[str, Sequence[Chip]]]) -> int:
+    """How wide chips are, at most."""
+    return sum(
+        len(name) + 4 + sum(width(chip_spans(chip)) + 2 for chip in chips) for name, chips in groups
+    )
 
 
 def _resident_bytes(tasks: Iterable[Task]) -> int | None:

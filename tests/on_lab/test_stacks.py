@@ -120,6 +120,10 @@ def test_variables_of_frames_are_known_with_dwarf(series: str) -> None:
         for variable in found.variables
     }
     assert int(lock["address"], 16) in targets.values()
+    for found in answered.stack.variables:
+        for variable in found.variables:
+            if variable.value.startswith("{…} at"):
+                assert variable.value == f"{{…}} at {variable.target:x}"
 
 
 @pytest.mark.parametrize("query", [StacksQuery(), StacksQuery(state="UN"), StacksQuery(only="1,2")])

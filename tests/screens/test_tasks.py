@@ -402,3 +402,10 @@ async def test_marked_tasks_go_into_the_report_with_the_command_that_shows_them(
         assert [line.split()[-1] for line in step.output.splitlines()] == [
             "COMM", "logrotated", "backupd",
         ]  # fmt: skip
+
+
+async def test_all_counts_stay_in_sight_whatever_is_typed(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await quiet("F", "u", "L", "slash", *"log|backup|rotat|export", "enter")(pilot)
+        for counted in ("UN 13", "ID 47", "NORMAL 103", "DEADLINE 1"):
+            assert counted in screen_text(dashboard)

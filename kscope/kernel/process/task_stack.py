@@ -27,6 +27,7 @@ from kscope.target.target import Target
 _WORD = 8
 _KERNEL_SPACE = 1 << 63
 _LONGEST_VALUE = 200
+_COMPOUND = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS, TypeKind.ARRAY)
 
 
 def task_stack(target: Target, found: FoundTask, query: TaskQuery) -> TaskStack:
@@ -136,8 +137,7 @@ def _variable(frame: StackFrame, name: str, parameter: bool) -> Variable:
 
 
 def _value(variable: Object) -> str:
-    kind = variable.type_.unaliased_kind()
-    if kind in (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS, TypeKind.ARRAY):
+    if variable.type_.unaliased_kind() in _COMPOUND:
         where = f" at {variable.address_:x}" if variable.address_ is not None else ""
         return "{…}" + where
     text = variable.format_(type_name=False, dereference=False, string=False)
@@ -145,7 +145,11 @@ def _value(variable: Object) -> str:
 
 
 def _pointed_at(variable: Object) -> Address | None:
-    if variable.type_.unaliased_kind() is not TypeKind.POINTER:
+    kind = variable.type_.unaliased_kind()
+    if kind is TypeKind.POINTER:
+        value = variable.value_()
+    elif kind in _COMPOUND and variable.address_ is not None:
+        value = variable.address_
+    else:
         return None
-    value = variable.value_()
     return Address(value) if value >= _KERNEL_SPACE else None
