@@ -519,6 +519,7 @@ class InspectScreen(DashboardScreen):
                  what="looking it up", group="types")  # fmt: skip
 
     def _choose_type(self, row: MemberRow | None, address: int, state: AddressState) -> None:
+        self._moved()
         label = row.path if row is not None else ""
         certain = [each for each in state.types if each.certain]
         if len(certain) == 1 and (row is not None):

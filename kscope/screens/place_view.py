@@ -167,6 +167,9 @@ class PlaceView(Pane):
     @on(FilterBar.Changed)
     def _filter_changed(self) -> None:
         self._arrange()
+        if self.members.display and self._bar.filter.active:
+            first = next((i for i, row in enumerate(self.members.rows) if row.matches), 0)
+            self.members.move_to(first)
 
     def _arrange(self) -> None:
         """Show what the filter leaves of what the view has."""
@@ -175,7 +178,7 @@ class PlaceView(Pane):
         if self.members.display:
             rows = list(member_rows(self._members, self._toggled))
             if matches.inverted:
-                rows = [row for row in rows if matches.matches(_text_of_member(row))]
+                rows = [row for row in rows if self._member_matches(row)]
             elif matches.active:
                 rows = list(matching_rows(self._members, self._member_matches))
             self.members.show_rows(
@@ -209,7 +212,9 @@ class PlaceView(Pane):
             self._bar.show_count(self.text.line_count(), len(self._lines))
 
     def _member_matches(self, row: MemberRow) -> bool:
-        return self._bar.filter.matches(_text_of_member(row))
+        # By its path where one was typed; else what is in a member that matches would match, too.
+        name = row.path if "." in self._bar.filter.source else row.member.name
+        return self._bar.filter.matches(f"{name} {_text_of_member(row)}")
 
     def _matches(self, row: Any) -> bool:
         cells = (plain(line(column.cell(row))) for column in self.table.columns)
@@ -220,4 +225,4 @@ def _text_of_member(row: Any) -> str:
     if not isinstance(row, MemberRow):
         return str(row)
     member = row.member
-    return f"{row.path} {member.type} {member.value} {member.meaning} {member.target}"
+    return f"{member.name} {member.type} {member.value} {member.meaning} {member.target}"

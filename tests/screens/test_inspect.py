@@ -267,9 +267,21 @@ async def test_an_inverted_filter_hides_what_matches(dashboard: KscopeApp) -> No
         assert [row.path for row in screen(dashboard)._members.rows] == ["prev"]
 
 
+async def test_a_filter_leaves_out_what_is_only_inside_of_what_matches(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1.mm", "enter", "slash", *typed("mm_mt"))(pilot)
+        found = [row.path for row in screen(dashboard)._members.rows if row.matches]
+        assert found == ["mm_mt"]
+        row = screen(dashboard)._members.cursor_row
+        assert row is not None
+        assert row.path == "mm_mt"
+
+
 async def test_a_member_that_a_filter_found_is_in_sight_without_it(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await opened("pid 1", "slash", *typed("load.wei"), "enter", "G", "escape")(pilot)
+        await opened("pid 1", "slash", *typed("se.load.wei"), "enter", "escape")(pilot)
         row = screen(dashboard)._members.cursor_row
         assert row is not None
         assert row.path == "se.load.weight"
