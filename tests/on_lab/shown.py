@@ -208,14 +208,12 @@ def _cpus(target: Target, select: str, tasks: tuple[Task, ...]) -> Iterator[Show
 
 def _cpu_details(target: Target) -> Iterator[Shown]:
     query = CpusQuery(timers=True)
-    pending = [
-        timer.timer
-        for cpu in answer(target, query).cpus
-        if cpu.timers
-        for wheel in cpu.timers.wheels
-        for timer in wheel.timers
-    ]
-    yield _shown(query, _hex(pending), ADDRESS, ADDRESS)
+    wheels = [cpu.timers.wheels for cpu in answer(target, query).cpus if cpu.timers]
+    pending = [timer.timer for each in wheels for wheel in each for timer in wheel.timers]
+    # Since Linux 6.9, commit 83a665dc99a7 ("timers: Keep the pinned timers separate from the
+    # others"), there are three wheels, of which crash 8.0.6 knows two.
+    known = [timer.timer for each in wheels for wheel in each[:2] for timer in wheel.timers]
+    yield _shown(query, _hex(known), ADDRESS, ADDRESS, drgn_facts=_hex(pending))
     query = CpusQuery(watchdog=True)
     dogs = [cpu.health.watchdog for cpu in answer(target, query).cpus if cpu.health]
     touched = [str(dog.touched_seconds) for dog in dogs if dog.touched_seconds is not None]
