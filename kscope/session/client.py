@@ -291,7 +291,6 @@ class Session:
         self._attach()
         self.on_lost(sentence + " It was started again.")
 
-
     def _opened_again(self, opened: "asyncio.Future[Any]") -> None:
         """Where the target cannot be opened any more, every question is told why."""
         error = None if opened.cancelled() else opened.exception()
