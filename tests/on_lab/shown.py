@@ -38,7 +38,10 @@ FIRST = rf"^.*?({ADDRESS})"
 LAST = rf"^.* ({ADDRESS}) "
 TASK = rf"TASK: ({ADDRESS})"
 WORDS = rf"^({ADDRESS}):"
-FUNCTION = r"\] ([\w.]+?)(?:\.(?:isra|constprop|part|cold)[.\w]*)?(?:\+\d+)? at "
+FUNCTION = (
+    r"\] ([\w.]+?)(?:\.(?:isra|constprop|part|cold)[.\w]*)?(?:\+\d+)? at |"
+    r"\[exception RIP: ([\w.]+?)(?:\.(?:isra|constprop|part|cold)[.\w]*)?(?:\+\d+)?\]"
+)
 DRGN_FUNCTION = r"^#\d+ +([A-Za-z_]\w*)|(?<= in )(\w+)|(?<= \()(\w+)(?=\+)"
 LOG_LINE = r"^\[[^\]]+\] \s*(.*?)\s*$"
 
