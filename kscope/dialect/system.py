@@ -7,7 +7,7 @@ from kscope.model.system import System, SystemQuery
 QUERY = SystemQuery
 
 _DRGN = """\
-from drgn.helpers.linux.cpumask import num_online_cpus, num_present_cpus
+from drgn.helpers.linux.cpumask import num_online_cpus, num_possible_cpus, num_present_cpus
 from drgn.helpers.linux.mm import totalram_pages
 from drgn.helpers.linux.panic import panic_message, panic_task, tainted
 from drgn.helpers.linux.pid import for_each_task
@@ -19,7 +19,7 @@ print("cpus", num_present_cpus(prog), "online", num_online_cpus(prog))
 print("date", ktime_get_real_seconds(prog).value_())
 print("uptime", ktime_get_boottime_seconds(prog).value_())
 print("load average", loadavg(prog))
-print("tasks", sum(1 for _ in for_each_task(prog, idle=True)))
+print("tasks", sum(1 for _ in for_each_task(prog)) + num_possible_cpus(prog))
 for field in ("nodename", "release", "version", "machine"):
     print(field, name.member_(field).string_().decode())
 print("memory", totalram_pages(prog) * prog["PAGE_SIZE"].value_())

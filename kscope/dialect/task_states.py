@@ -7,10 +7,13 @@ QUERY = TaskStatesQuery
 
 _DRGN = """\
 from collections import Counter
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.pid import for_each_task
-from drgn.helpers.linux.sched import task_state_to_char
+from drgn.helpers.linux.sched import idle_task, task_state_to_char
 
-print(Counter(task_state_to_char(task) for task in for_each_task(prog, idle=True)))
+tasks = [idle_task(prog, cpu) for cpu in for_each_possible_cpu(prog)]
+tasks += for_each_task(prog)
+print(Counter(map(task_state_to_char, tasks)))
 """
 
 

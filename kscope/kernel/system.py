@@ -5,6 +5,7 @@ from drgn.helpers.linux.cpumask import (
     for_each_online_cpu,
     for_each_possible_cpu,
     num_online_cpus,
+    num_possible_cpus,
     num_present_cpus,
 )
 from drgn.helpers.linux.mm import totalram_pages
@@ -88,8 +89,8 @@ def system(target: Target, query: SystemQuery) -> System:  # noqa: ARG001
 
 
 def _number_of_tasks(program: Program) -> int:
-    # As crash counts: idle tasks of the online CPUs included.
-    return sum(1 for _ in for_each_task(program, idle=True))
+    # As crash counts: idle tasks included, also of CPUs that are offline.
+    return sum(1 for _ in for_each_task(program)) + int(num_possible_cpus(program))
 
 
 def _utsname(program: Program, field: str) -> str:

@@ -13,7 +13,7 @@ from kscope.model.address import AddressQuery
 from kscope.model.backtrace import BacktraceQuery
 from kscope.model.base import Query
 from kscope.model.code import CodeQuery
-from kscope.model.cpus import CpusQuery
+from kscope.model.cpus import Cpu, CpuFrame, CpusQuery
 from kscope.model.debug_info import DebugInfoQuery
 from kscope.model.evaluate import EvaluateQuery
 from kscope.model.list import ListQuery
@@ -42,13 +42,14 @@ FUNCTION = (
     r"\] ([\w.]+?)(?:\.(?:isra|constprop|part|cold)[.\w]*)?(?:\+\d+)? at |"
     r"\[exception RIP: ([\w.]+?)(?:\.(?:isra|constprop|part|cold)[.\w]*)?(?:\+\d+)?\]"
 )
-DRGN_FUNCTION = r"^#\d+ +([A-Za-z_]\w*)|(?<= in )(\w+)|(?<= \()(\w+)(?=\+)"
+DRGN_FUNCTION = r"^#\d+ +([A-Za-z_]\w*)|(?<= in )(\w+)|(?<= \()(\w+)(?=[.+])"
 LOG_LINE = r"^\[[^\]]+\] \s*(.*?)\s*$"
 
 _NAMED_OTHERWISE = {
     # Where two symbols have one address, or a return address is the end of a function.
     "entry_SYSCALL_64_after_hwframe", "asm_exc_nmi", "secondary_startup_64", "ret_from_fork",
     "ret_from_fork_asm", "secondary_startup_64_no_verify", "common_startup_64",
+    "storlab_crash_step", "nmi_panic",
 }  # fmt: skip
 _PADDING = ("nop", "int3", "data16")
 _DIRECT_MAPPING = range(0xFFFF888000000000, 0xFFFFC88000000000)
@@ -204,9 +205,16 @@ def _cpus(target: Target, select: str, tasks: tuple[Task, ...]) -> Iterator[Show
     query = CpusQuery(cpu=select, backtrace=True)
     cpus = answer(target, query).cpus
     functions = _functions(frame for cpu in cpus for frame in cpu.backtrace)
-    # drgn begins with what the NMI interrupted that stopped the CPU.
-    own = _functions(f for cpu in cpus for f in cpu.backtrace if f.stack == "task")
+    own = _functions(frame for cpu in cpus for frame in _from_registers(cpu))
     yield _shown(query, functions, FUNCTION, DRGN_FUNCTION, drgn_facts=own)
+
+
+def _from_registers(cpu: Cpu) -> Iterator[CpuFrame]:
+    """What drgn shows: it begins with what was interrupted to stop the CPU."""
+    stopped = len(cpu.segments) > 1 and cpu.segments[0].stopped
+    for frame in cpu.backtrace:
+        if frame.stack == "task" and (frame.segment or not stopped):
+            yield frame
 
 
 def _cpu_details(target: Target) -> Iterator[Shown]:
@@ -226,7 +234,7 @@ def _cpu_details(target: Target) -> Iterator[Shown]:
     yield _shown(query, _hex(word.address for word in cpu.raw_stack[::2]), WORDS)
     query = CpusQuery(cpu="0", full=True)
     (cpu,) = answer(target, query).cpus
-    own = _functions(frame for frame in cpu.backtrace if frame.stack == "task")
+    own = _functions(_from_registers(cpu))
     yield _shown(query, _functions(cpu.backtrace), FUNCTION, DRGN_FUNCTION, drgn_facts=own)
 
 
@@ -404,6 +412,8 @@ def _machine(target: Target) -> Iterator[Shown]:
     yield _shown(SystemQuery(), [system.release, system.nodename, str(system.tasks)])
     states = answer(target, TaskStatesQuery()).states
     counts = [f"{state}: {count}" for state, count in states]
-    yield _shown(TaskStatesQuery(), counts, r"(\w\w: \d+)", drgn_facts=())
+    # drgn has letters for states.
+    letters = tuple(f"': {count}" for _, count in states)
+    yield _shown(TaskStatesQuery(), counts, r"(\w\w: \d+)", drgn_facts=letters)
     modules = [module.name for module in answer(target, DebugInfoQuery()).modules]
     yield _shown(DebugInfoQuery(), [name for name in modules if name != "kernel"])
