@@ -130,6 +130,15 @@ class CommandScreen(DashboardScreen):
         """The line to type in."""
         self._input.focus(scroll_visible=False)
 
+    def place(self) -> object:
+        """Whether the reader is in the output and not at the line."""
+        return self._view.has_focus
+
+    def go_to(self, place: object) -> None:
+        """Back into the output: at the line, the next key of the way back would be typed."""
+        if place:
+            self._view.focus(scroll_visible=False)
+
     # Running.
 
     def run_line(self, text: str) -> None:

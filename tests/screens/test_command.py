@@ -133,6 +133,16 @@ async def test_q_goes_back_to_where_the_reader_came_from(dashboard: KscopeApp) -
         assert dashboard.current.NAME == "Log"
 
 
+async def test_the_way_back_leads_through_an_output_and_on(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await run(pilot, "ps 161")
+        await keys("escape", "9", "q")(pilot)
+        assert screen(dashboard).query_one(TextView).has_focus
+        await keys("q")(pilot)
+        assert line(dashboard) == ""
+        assert not isinstance(dashboard.current, CommandScreen)
+
+
 async def test_the_selected_task_becomes_the_context_on_request(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
