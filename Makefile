@@ -3,6 +3,9 @@ PYTHON ?= python3
 RUN := .venv/run
 TEST := .venv/test
 
+# Hundreds of processes start in the tests: Python keeps what it compiled, whatever the user set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo run test check lab test-lab bench clean
 
 demo: $(RUN)/ready

@@ -1,6 +1,8 @@
 """What was open when a dump was left is open again the next time."""
 
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -151,9 +153,11 @@ async def test_fresh_begins_with_the_survey(demo: Path) -> None:
 
 async def test_a_reader_who_is_faster_is_not_taken_elsewhere(demo: Path) -> None:
     await leave(demo, "2")
-    session = Session(WorkerProcess(OpenQuery(path=str(demo))))
-    async with KscopeApp(session).run_test(size=(120, 40)) as pilot:
+    worker = WorkerProcess(OpenQuery(path=str(demo)))
+    os.kill(worker.process_id, signal.SIGSTOP)
+    async with KscopeApp(Session(worker)).run_test(size=(120, 40)) as pilot:
         await pilot.press("down")
+        os.kill(worker.process_id, signal.SIGCONT)
         await settle(pilot)
         assert isinstance(screen(pilot), SurveyScreen)
 
