@@ -62,11 +62,16 @@ def reclaiming(facts: Facts) -> list[Blocked]:
     ]
 
 
+def no_zone_has_any(facts: Facts) -> bool:
+    """Whether every zone is exhausted; not if none is known."""
+    return bool(facts.zones) and all(zone.exhausted for zone in facts.zones)
+
+
 def is_exhausted(facts: Facts) -> bool:
     """Whether there is so little memory that it is told of by itself."""
     if facts.panic.kind == "oom":
         return False  # told of as the panic
-    if all(zone.exhausted for zone in facts.zones):
+    if no_zone_has_any(facts):
         return True
     found = reclaiming(facts)
     return len(found) >= _MANY and waited(found) >= LONG_NS

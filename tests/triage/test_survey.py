@@ -4,16 +4,19 @@ import time
 from collections.abc import Iterable
 
 import pytest
+from drgn import FaultError, Program
 
+from kscope.kernel.machine.memory_zones import Zone
 from kscope.model.base import Part, QueryError
 from kscope.model.codec import from_json, to_json
 from kscope.model.survey import Evidence, Finding, Survey, SurveyQuery
 from kscope.session.answering import answer
 from kscope.target.target import Target
+from kscope.triage import facts as triage_facts
 from kscope.triage import survey as surveying
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.rules import all_rules
+from kscope.triage.rules import all_rules, blocked_tasks, memory_exhausted
 
 
 def finding(title: str, *, severity: str = "warning", rank: int = 50) -> Finding:
@@ -159,3 +162,22 @@ def test_the_json_names_are_those_that_others_rely_on(survey: Survey) -> None:
     ):  # fmt: skip
         assert name in text
     assert from_json(text, Survey) == survey
+
+
+def test_blocked_tasks_are_judged_also_when_zones_cannot_be_read(
+    demo_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def excluded(_program: Program) -> list[Zone]:
+        raise FaultError("memory was excluded", 0xFFFF888000001000)
+
+    monkeypatch.setattr(triage_facts, "memory_zones", excluded)
+    found = run(demo_target, monkeypatch, blocked_tasks.RULE)
+    assert [(report.outcome, report.why) for report in found.rules] == [("nothing", "")]
+
+
+def test_without_any_zone_nothing_is_said_about_memory(
+    demo_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triage_facts, "memory_zones", lambda _program: [])
+    found = run(demo_target, monkeypatch, memory_exhausted.RULE)
+    assert [report.outcome for report in found.rules] == ["nothing"]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.wait_categories import caller
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Category
@@ -55,9 +56,16 @@ def _in_chains(facts: Facts) -> set[int]:
             found.add(root.pid)
     devices = overdue_devices(facts)
     found.update(task.pid for task in facts.locks.blocked if task.device in devices)
-    if is_exhausted(facts):
+    if _is_told_of_memory(facts):
         found.update(task.pid for task in reclaiming(facts))
     return found
+
+
+def _is_told_of_memory(facts: Facts) -> bool:
+    try:
+        return is_exhausted(facts)
+    except READ_ERRORS:
+        return False  # then the rule for memory has failed, and these tasks are told of here
 
 
 def _finding(

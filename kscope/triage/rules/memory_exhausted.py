@@ -12,6 +12,7 @@ from kscope.triage.memory_use import (
     for_how_long,
     is_exhausted,
     largest_processes,
+    no_zone_has_any,
     of_counters,
     of_process,
     reclaiming,
@@ -49,8 +50,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
 
 
 def _title(facts: Facts, counters: dict[str, int]) -> str:
-    exhausted = all(zone.exhausted for zone in facts.zones)
-    what = "Memory is exhausted" if exhausted else "Reclaim of memory is stuck"
+    what = "Memory is exhausted" if no_zone_has_any(facts) else "Reclaim of memory is stuck"
     return f"{what}: {size(counters.get('free'))} of {size(counters.get('total'))} free"
 
 
@@ -61,7 +61,7 @@ def _explanation(facts: Facts, stuck: list[Blocked]) -> str:
         kswapd = len(stuck) > 1 and any(task.comm.startswith("kswapd") for task in stuck)
         text += ", kswapd among them," if kswapd else ""
         text += f" for up to {for_how_long(stuck)}. "
-    if all(zone.exhausted for zone in facts.zones):
+    if no_zone_has_any(facts):
         text += (
             "No zone has more free than its min watermark and its reserve, so whoever needs a page "
             "has to free one first. "
