@@ -31,6 +31,8 @@ _KINDS_OF_ROOTS: dict[str, tuple[WalkKind, str]] = {
     "xa_node": ("xarray", ""),
 }
 """What a root is walked as, and the member of it that is the root itself."""
+_NODES = ("rb_node", "xa_node")
+"""Of them, what is no root: its first word is read as one only to call a sound tree broken."""
 
 
 def tree(target: Target, query: TreeQuery) -> Generator[Part[Walk], None, Walk]:
@@ -63,6 +65,11 @@ def _kind_and_root(query: TreeQuery, located: Located) -> tuple[WalkKind, int]:
     type_ = None if located.type is None else located.type.unaliased()
     tag = type_.tag if type_ is not None and type_.kind is TypeKind.STRUCT else None
     known = _KINDS_OF_ROOTS.get(tag or "")
+    if tag in _NODES and not query.node:
+        raise QueryError(
+            f"{query.start} is a struct {tag}, which is no tree's root.",
+            "--node walks the tree below it.",
+        )
     if known is not None and type_ is not None:
         kind, member = known
         if member:

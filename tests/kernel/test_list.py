@@ -197,6 +197,17 @@ def test_in_a_red_black_tree_the_position_leads_to_each_node(demo_target: Target
     assert walk_tree(demo_target, highest, node=True, position=True).rows == rows
 
 
+@pytest.mark.parametrize("tag", ["rb_node", "xa_node"])
+@pytest.mark.parametrize("kind", ["", "rbtree", "xarray"])
+def test_a_node_is_not_walked_as_if_it_were_a_root(
+    demo_target: Target, tag: str, kind: str
+) -> None:
+    node = demo_target.program["vmap_area_root"].rb_node.value_()
+    with pytest.raises(QueryError, match=f"struct {tag}, which is no tree's root") as refused:
+        walk_tree(demo_target, f"{tag} {node:#x}", kind=kind)
+    assert "--node" in refused.value.hint
+
+
 def test_in_an_xarray_the_position_is_the_slots_on_the_way(demo_target: Target) -> None:
     rows = walk_tree(demo_target, "xarray storlab_xarray", position=True).rows
     by_index = {row.key: row.position.split("/")[1:] for row in rows}
