@@ -348,3 +348,11 @@ async def test_a_structure_is_what_whatis_shows(crash: Interpreter) -> None:
 
 async def test_log_says_who_wrote_a_line(crash: Interpreter) -> None:
     assert re.match(r"\[ +0\.0{6}\] \[ +T0\] Linux version", await text(crash, "log -c"))
+
+
+async def test_a_search_that_stopped_says_so_of_stacks_too(crash: Interpreter) -> None:
+    every = await text(crash, "search -t 0")
+    assert every.endswith("\nsearch: stopped after 10,000 places")
+    assert every.startswith("PID: 0 ")
+    active = await text(crash, "search -T 0")
+    assert active.endswith("\nsearch: stopped after 10,000 places")

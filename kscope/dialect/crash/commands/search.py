@@ -45,10 +45,11 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         found += answer.hits
         if answer.truncated:
             notes.append(f"search: stopped after {len(answer.hits):,} places")
-    if not stacks:
-        found.sort(key=lambda hit: hit.address)
-        return "\n".join([*map(layout.line, found), *notes])
-    return await _by_task(interpreter, found, active="-T" in options)
+    if stacks:
+        tasks = await _by_task(interpreter, found, active="-T" in options)
+        return "\n".join(filter(None, [tasks, *notes]))
+    found.sort(key=lambda hit: hit.address)
+    return "\n".join([*map(layout.line, found), *notes])
 
 
 def _value(word: Word, *, text: bool) -> str:
