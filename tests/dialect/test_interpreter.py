@@ -356,3 +356,11 @@ async def test_a_search_that_stopped_says_so_of_stacks_too(crash: Interpreter) -
     assert every.startswith("PID: 0 ")
     active = await text(crash, "search -T 0")
     assert active.endswith("\nsearch: stopped after 10,000 places")
+
+
+async def test_the_mask_of_a_search_is_hexadecimal(crash: Interpreter) -> None:
+    init = int((await text(crash, "task -R pid 1")).split()[3], 16)
+    tagged = await text(crash, f"search -t -m f {init | 0xF:x}")
+    assert f": {init:x}" in tagged
+    # Bits 1 and 3 are those of a decimal 10.
+    assert f": {init:x}" not in await text(crash, f"search -t -m 10 {init | 0xA:x}")

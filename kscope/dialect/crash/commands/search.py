@@ -35,7 +35,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         query = SearchQuery(
             value=_value(word, text="-c" in options),
             stacks=stacks,
-            mask=options.get("-m", ""),
+            mask=_number(options.get("-m", "")),
             bits=32 if "-w" in options else 16 if "-h" in options else 64,
         )
         try:
@@ -53,11 +53,12 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
 
 
 def _value(word: Word, *, text: bool) -> str:
-    if text:
-        return f'"{word.text}"'
-    if _HEXADECIMAL.fullmatch(word.text):
-        return f"{int(word.text, 16):#x}"
-    return word.text
+    return f'"{word.text}"' if text else _number(word.text)
+
+
+def _number(text: str) -> str:
+    """As crash reads it: hexadecimal also without ``0x``."""
+    return f"{int(text, 16):#x}" if _HEXADECIMAL.fullmatch(text) else text
 
 
 async def _by_task(interpreter: Interpreter, hits: list[Hit], *, active: bool) -> str:
