@@ -11,8 +11,11 @@ from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_rq
 
 from kscope.dialect.cpus import equivalent, text
+from kscope.kernel.processor.cpu_spinning import spinning
+from kscope.kernel.processor.cpu_stacks import Stretch
 from kscope.kernel.processor.registers import RegisterSources
-from kscope.model.cpus import Cpu, Cpus, CpusQuery, rflags_names, state_of
+from kscope.model.base import Address
+from kscope.model.cpus import Cpu, CpuFrame, Cpus, CpusQuery, rflags_names, state_of
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
 from kscope.target.opening import open_target
@@ -185,6 +188,29 @@ def test_everything_about_an_unreadable_cpu_can_be_printed(without_a_runqueue: T
     query = CpusQuery(backtrace=True, raw=True, runqueue=True, timers=True, watchdog=True)
     printed = text(query, answer(without_a_runqueue, query))
     assert "CPU 2 clock: the page of" in printed
+
+
+def test_a_cpu_that_awaits_others_spins_even_if_a_queue_of_calls_was_excluded(
+    demo: object,
+) -> None:
+    program = finish(open_target(OpenQuery(path=str(demo))), None).program
+    queue = per_cpu(program["call_single_queue"], 1)
+
+    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
+        raise FaultError("Excluded page", address)
+
+    program.add_memory_segment(queue.address_ or 0, sizeof(queue), excluded, False)
+    frames = tuple(
+        CpuFrame(
+            function=name, offset=0, module="", source="", address=Address(0), interrupted=False,
+            stack="task", segment=0,
+        )
+        for name in ("smp_call_function_single", "flush_tlb_page")
+    )  # fmt: skip
+    found = spinning(program, 2, [Stretch("task", frames, {}, ())])
+    assert found is not None
+    assert (found.what, found.cpus) == ("other CPUs to handle an IPI", ())
+    assert found.caller == "flush_tlb_page"
 
 
 # Hard-lockup detectors: the bundled dump's guest had no performance counters, so what the kernel

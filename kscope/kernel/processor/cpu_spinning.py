@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from drgn import Program
 
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.processor.cpu_stacks import Stretch
 from kscope.kernel.processor.ipis import awaited
 from kscope.kernel.waiting.lock_names import lock_name
@@ -62,7 +63,10 @@ def spinning(program: Program, cpu: int, found: Sequence[Stretch]) -> Spinning |
 
 
 def _caller_of_others(program: Program, cpu: int, functions: Sequence[str], index: int) -> Spinning:
-    cpus, function = awaited(program, cpu)
+    try:
+        cpus, function = awaited(program, cpu)
+    except READ_ERRORS:
+        cpus, function = (), None  # that it waits busily is known from its stack alone
     who = "other CPUs"
     if cpus:
         who = f"CPU{'s' if len(cpus) > 1 else ''} {', '.join(map(str, cpus))}"

@@ -53,11 +53,12 @@ def awaited(program: Program, sender: int) -> tuple[tuple[int, ...], Function | 
     cpus: list[int] = []
     function = None
     for cpu in for_each_possible_cpu(program):
+        senders = _Senders(program, cpu)
         for node in _queue(program, cpu):
             if _kind(node) != _SYNC:
                 continue
             csd = _call(node)
-            if sender == _Senders(program, cpu).of(csd):
+            if sender == senders.of(csd):
                 cpus.append(cpu)
                 function = function_at(program, csd.func.value_())
     return tuple(cpus), function
@@ -121,7 +122,8 @@ class _Senders:
         if variable(self._program, "cur_csd") is not None:
             return number(csd, "node.src")
         address = csd.value_()
-        return self._own.get(address, self._waiting(address))
+        sender = self._own.get(address)
+        return self._waiting(address) if sender is None else sender
 
     @cached_property
     def _own(self) -> dict[int, int]:
