@@ -99,12 +99,14 @@ def type_name(name: str) -> str:
     return name if _NO_STRUCTURE.fullmatch(name) else f"struct {name}"
 
 
-def object_(text: str) -> DrgnCode:
+def object_(text: str, *, in_c: bool = False) -> DrgnCode:
     """What an expression comes to.
 
+    :param in_c: whether a variable stands for its value in a sum; else, as in the address bar, for
+        where it is.
     :raises UnknownExpressionError: if it cannot be translated.
     """
-    reader = _Reader(text)
+    reader = _Reader(text, in_c=in_c)
     found = reader.sum()
     if reader.peek():
         raise UnknownExpressionError(text)
@@ -153,8 +155,9 @@ def pointed(text: str) -> DrgnCode:
 class _Reader:
     """Goes through an expression once."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, in_c: bool) -> None:
         self._text = text.strip()
+        self._in_c = in_c
         self._position = 0
 
     def peek(self) -> str:
@@ -185,16 +188,28 @@ class _Reader:
         return match
 
     def sum(self) -> DrgnCode:
-        left = self._unary()
+        return self._sum_from(self._unary())
+
+    def _sum_from(self, left: DrgnCode) -> DrgnCode:
         while self.peek() in ("+", "-"):
-            sign, right = self._take(), self._unary()
+            sign, right = self._take(), self._of_one_cpu(self._unary())
+            if self._in_c:
+                kind: Kind = "number" if left.kind == right.kind == "number" else "value"
+                left = left.with_(f"{left.text} {sign} {right.text}", kind, *right.names)
+                continue
             if right.kind == "object":
                 right = right.with_(f"{right.text}.value_()", "number")
             # A variable counts in bytes, as a symbol does in a stack trace.
             text = f"{left.text}.address_" if left.kind == "object" else left.text
-            kind: Kind = "value" if left.kind == "value" else "number"
+            kind = "value" if left.kind == "value" else "number"
             left = left.with_(f"{text} {sign} {right.text}", kind, *right.names)
         return left
+
+    def _of_one_cpu(self, found: DrgnCode) -> DrgnCode:
+        """What is added or is an index is one number, not one for each of several CPUs."""
+        if found.cpus:
+            raise UnknownExpressionError(self._text)
+        return found
 
     def _unary(self) -> DrgnCode:
         cast = self._skip(_CAST)
@@ -226,7 +241,7 @@ class _Reader:
                 member = f'member_("{name}")' if keyword.iskeyword(name) else name
                 found = found.with_(f"{found.text}.{member}", "object")
             elif self._accept("["):
-                index = self.sum()
+                index = self._of_one_cpu(self.sum())
                 self._expect("]")
                 found = found.with_(f"{found.text}[{index.text}]", "object", *index.names)
             else:
@@ -237,11 +252,11 @@ class _Reader:
         if bare is not None:
             return DrgnCode(f"0x{bare[1].lower()}", "number")
         if self._accept("("):
-            inner = self.sum()
+            first = self._unary()
+            inner = self._sum_from(first)
             self._expect(")")
-            return inner if inner.text.isidentifier() else inner.with_(
-                f"({inner.text})" if inner.kind == "number" else inner.text, inner.kind
-            )  # fmt: skip
+            binds_less = inner is not first or inner.kind == "number"
+            return inner.with_(f"({inner.text})", inner.kind) if binds_less else inner
         word = self._take()
         if word[:1].isdigit():
             plain = word.isdecimal() or word[:2] in ("0x", "0X")

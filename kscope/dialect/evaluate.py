@@ -34,7 +34,7 @@ def _drgn(expression: str) -> str:
     if size is not None:
         return f'from drgn import sizeof\n\nprint(sizeof(prog.type("{size[1]}")))\n'
     try:
-        found = drgn_code.object_(expression)
+        found = drgn_code.object_(expression, in_c=True)
     except drgn_code.UnknownExpressionError:
         return ""
     begin = drgn_code.imports(found.names) + found.setup
