@@ -11,7 +11,7 @@ from kscope.kernel.access.layout import Layout
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.kernel.process.task_table import task_table
 from kscope.kernel.unwinding.blocked_stack import Stack, sleeping_stack
-from kscope.kernel.waiting.devices import Devices
+from kscope.kernel.waiting.devices import JOURNAL_THREAD, Devices
 from kscope.kernel.waiting.filesystems import frozen_filesystem_of
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.lock_owners import Owner, owner_of
@@ -102,7 +102,12 @@ class _Graph:
         self._stacks = stacks
         self._thread_size = int(self._program["THREAD_SIZE"])
         self._waits = Waits(self._program, stacks)
-        self._devices = Devices(self._program)
+        journal_threads = {
+            address: row.comm
+            for address, row in self._rows.items()
+            if row.kthread and row.comm and row.comm.startswith(JOURNAL_THREAD)
+        }
+        self._devices = Devices(self._program, journal_threads)
         self._nodes: dict[int, _Node] = {}
         self._owners: dict[int, Owner] = {}
         self._queues: dict[int, tuple[Wait, list[Queued]]] = {}

@@ -4,13 +4,12 @@ What a task sleeps on when it waits for I/O is a bit of a folio or buffer, an ev
 a completion on its own stack: none of these names the device, but each leads to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from drgn import Object, Program
 from drgn.helpers.linux.block import disk_name, for_each_disk, request_queue_busy_iter
 from drgn.helpers.linux.kthread import kthread_data
-from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.slab import slab_object_info
 
 from kscope.kernel.access.reading import READ_ERRORS
@@ -20,15 +19,18 @@ from kscope.model.text import printable
 
 _MOST_REQUESTS = 5000
 _MOST_BIOS = 1000
-_PF_KTHREAD = 0x200000
-"""include/linux/sched.h"""
+
+JOURNAL_THREAD = "jbd2/"
+"""How the comm of a journal's kernel thread begins: ``jbd2/PARTITION-INODE``."""
 
 
 class Devices:
     """Finds the device of waits; reads requests and journals once, when they are needed."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, journal_threads: Mapping[int, str]) -> None:
+        """:param journal_threads: address of each journal's ``task_struct`` -> its comm."""
         self._program = program
+        self._journal_threads = journal_threads
 
     def of(self, wait: Wait | None, stack: Stack) -> str:
         """The disk's name, such as ``vda``; empty if it cannot be told."""
@@ -84,19 +86,24 @@ class Devices:
 
     @cached_property
     def _journals(self) -> dict[int, str]:
-        """The disk of each ``journal_t``, which its thread ``jbd2/DISK-INODE`` is given."""
+        """The disk of each ``journal_t``, which its thread is given."""
         found = {}
-        for task in for_each_task(self._program):
-            if not task.flags.value_() & _PF_KTHREAD:
+        for address, comm in self._journal_threads.items():
+            try:
+                task = Object(self._program, "struct task_struct *", address)
+                journal = kthread_data(task).value_()
+            except READ_ERRORS:
                 continue
-            comm = task.comm.string_()
-            if comm.startswith(b"jbd2/"):
-                disk = comm.removeprefix(b"jbd2/").rpartition(b"-")[0]
-                try:
-                    found[kthread_data(task).value_()] = printable(disk)
-                except READ_ERRORS:
-                    continue
+            found[journal] = self._disk_of_journal(journal, comm)
         return found
+
+    def _disk_of_journal(self, address: int, comm: str) -> str:
+        try:
+            journal = Object(self._program, "struct journal_s", address=address)
+            return printable(disk_name(journal.j_dev.bd_disk))
+        except READ_ERRORS:
+            # Without jbd2's types: of a journal on a partition, that is the partition.
+            return comm.removeprefix(JOURNAL_THREAD).rpartition("-")[0]
 
     @cached_property
     def _in_flight(self) -> dict[int, str]:
