@@ -147,7 +147,7 @@ def pointed(text: str) -> DrgnCode:
         return address(text)
     setup = f"{found.setup}place = {found.text}\n"
     return DrgnCode(
-        "place.value_() if place.type_.kind == TypeKind.POINTER else place.address_",
+        "(place.value_() if place.type_.kind == TypeKind.POINTER else place.address_)",
         "number", found.names | {"TypeKind"}, setup, found.cpus,
     )  # fmt: skip
 

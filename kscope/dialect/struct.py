@@ -129,26 +129,35 @@ def _drgn_variable(query: StructQuery) -> str:
 def _drgn_at(query: StructQuery, name: str, paths: list[str]) -> str:
     where = drgn_code.pointed(query.address)
     full = drgn_code.type_name(name)
-    type_ = f'"{full}"'
-    if query.count > 1:
-        type_ = f'prog.array_type(prog.type("{full}"), {query.count})'
+    names = ["Object"]
+    start = where.text
     if query.embedded:
         tag = name.rsplit(maxsplit=1)[-1]
         member = query.embedded.removeprefix(f"{tag}.")
         if member[:1].isdecimal():
-            text = f"Object(prog, {type_}, address={where.text} - {member})"
-            return _drgn_prints(where.with_(text, "object", "Object"), paths)
-        text = f'container_of(Object(prog, "void *", {where.text}), "{full}", "{member}")[0]'
-        return _drgn_prints(where.with_(text, "object", "Object", "container_of"), paths)
-    text = f"Object(prog, {type_}, address={where.text})"
-    return _drgn_prints(where.with_(text, "object", "Object"), paths)
+            start += f" - {member}"
+        else:
+            start += f' - offsetof(prog.type("{full}"), "{member}")'
+            names.append("offsetof")
+    type_ = f'"{full}"'
+    # Of a variable's copies each is one.
+    count = 1 if where.cpus else query.count
+    if count > 1:
+        type_ = f'prog.array_type(prog.type("{full}"), {count})'
+    found = where.with_(f"Object(prog, {type_}, address={start})", "object", *names)
+    return _drgn_prints(found, paths, each=count > 1)
 
 
-def _drgn_prints(found: drgn_code.DrgnCode, paths: list[str]) -> str:
+def _drgn_prints(found: drgn_code.DrgnCode, paths: list[str], *, each: bool = False) -> str:
+    """:param each: whether it is an array, of whose elements these are members."""
     lines = [*found.setup.splitlines(), f"object_ = {found.text}"]
-    shown = [f"object_.{path}" for path in paths] or ["object_"]
+    whole = "element" if each and paths else "object_"
+    shown = [f"{whole}.{path}" for path in paths] or [whole]
     cpu = "cpu, " if found.cpus else ""
-    lines += [f"print({cpu}{each})" for each in shown]
+    prints = [f"print({cpu}{one})" for one in shown]
+    if each and paths:
+        prints = ["for element in object_:", *(f"    {line}" for line in prints)]
+    lines += prints
     if found.cpus:
         lines = [f"for cpu in {found.cpus}:", *(f"    {line}" for line in lines)]
     return drgn_code.imports(found.names) + "\n".join(lines) + "\n"

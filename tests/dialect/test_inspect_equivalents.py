@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import pytest
+from drgn import offsetof
 from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect import views
@@ -54,6 +55,27 @@ def test_copies_of_a_per_cpu_variable(demo_target: Target) -> None:
     query = StructQuery(type="rq", address="runqueues:a", members="cpu")
     assert run(demo_target, query).count("\n") == 4
     assert equivalent(query).crash == "struct rq.cpu runqueues:a"
+
+
+def test_members_of_several_objects_one_behind_the_other(demo_target: Target) -> None:
+    query = StructQuery(type="list_head", address="&init_task.children", count=3, members="next")
+    children = demo_target.program["init_task"].children.next
+    printed = [line for line in run(demo_target, query).splitlines() if line.startswith("*")]
+    assert len(printed) == 3
+    assert f"{children.value_():#x}" in printed[0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("by", ["tasks", "task_struct.tasks", "offset"])
+def test_an_object_by_an_address_in_it(demo_target: Target, by: str, count: int) -> None:
+    offset = offsetof(demo_target.program.type("struct task_struct"), "tasks")
+    query = StructQuery(
+        type="task_struct", address="init_task.tasks", members="comm", count=count,
+        embedded=str(offset) if by == "offset" else by,
+    )  # fmt: skip
+    printed = run(demo_target, query)
+    assert '"swapper/0"' in printed
+    assert printed.count("(char [16])") == count
 
 
 def test_a_list(demo_target: Target) -> None:
@@ -140,6 +162,7 @@ def test_memory_of_which_a_page_is_missing(demo_target: Target) -> None:
         StructQuery(type="enum pid_type", offsets=True), StructQuery(type="pid_t", offsets=True),
         StructQuery(type="task_struct.se.load", offsets=True), StructQuery(type="runqueues:1.curr"),
         StructQuery(type="rq", address="runqueues:0,2-3", members="cpu"),
+        StructQuery(type="rq", address="runqueues:0-1", members="cpu", count=2),
         StructQuery(type="list_head", address="&init_task.children", count=3),
         StructQuery(type="u64", address="jiffies"),
         StructQuery(type="*init_task.parent", members="comm"),
