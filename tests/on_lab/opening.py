@@ -2,11 +2,13 @@
 
 from functools import lru_cache
 
+import pytest
+
 from kscope.model.target import OpenQuery
 from kscope.session.answering import finish
 from kscope.target.opening import open_target
 from kscope.target.target import Target
-from tests.lab.catalogue import find
+from tests.lab.catalogue import LabDump, NotBuiltError, find
 
 SERIES = ("6.1", "6.12")
 PANICS = (
@@ -24,3 +26,10 @@ def open_lab(name: str, series: str, types: str = "btf") -> Target:
     dump = find(name, series)
     vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
     return finish(open_target(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux)), None)
+
+
+def find_or_skip(name: str, series: str) -> LabDump:
+    try:
+        return find(name, series)
+    except NotBuiltError as error:
+        pytest.skip(str(error))

@@ -10,23 +10,11 @@ from kscope.session.answering import answer
 from kscope.target.target import Target
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
-from tests.on_lab.opening import CAPTURED, PANICS, SERIES, open_lab
+from tests.on_lab.opening import CAPTURED, PANICS, open_lab
 
 pytestmark = pytest.mark.lab
 
 EVERY = (*PANICS, *CAPTURED, "demo", "offline-cpu")
-
-
-@pytest.fixture(params=SERIES, scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(params=["btf", "dwarf"], scope="module")
-def types(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 def functions_of(found: Stacks, comm: str) -> list[str]:

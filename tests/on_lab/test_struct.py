@@ -30,7 +30,7 @@ from kscope.target.target import Target
 from tests.kernel.test_struct import leaves, value_of
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
-from tests.on_lab.opening import SERIES, open_lab
+from tests.on_lab.opening import open_lab
 
 pytestmark = pytest.mark.lab
 
@@ -38,15 +38,9 @@ _OFFSET = re.compile(r"^ *\[([0-9]+)\](.*)$")
 _AT_ONCE = 2000
 
 
-@pytest.fixture(params=SERIES)
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(params=["dwarf", "btf"])
-def target(request: pytest.FixtureRequest, series: str) -> Target:
-    return open_lab("demo", series, request.param)
+@pytest.fixture
+def target(series: str, types: str) -> Target:
+    return open_lab("demo", series, types)
 
 
 def declared_once(target: Target) -> list[str]:

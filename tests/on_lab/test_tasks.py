@@ -23,9 +23,9 @@ from kscope.model.tasks import Task, TasksQuery
 from kscope.model.text import printable
 from kscope.session.answering import answer
 from tests.lab.cache import LabError
-from tests.lab.catalogue import LabDump, NotBuiltError, find, names
+from tests.lab.catalogue import LabDump, find, names
 from tests.lab.oracle import crash
-from tests.on_lab.opening import SERIES, open_lab
+from tests.on_lab.opening import SERIES, find_or_skip, open_lab
 
 pytestmark = pytest.mark.lab
 
@@ -67,19 +67,9 @@ class Oracle:
     """Dynamic, static and real-time."""
 
 
-@pytest.fixture(params=SERIES, scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(params=EVERY, scope="module")
 def dump(request: pytest.FixtureRequest) -> LabDump:
-    name, series = request.param
-    try:
-        return find(name, series)
-    except NotBuiltError as error:
-        pytest.skip(str(error))
+    return find_or_skip(*request.param)
 
 
 @pytest.fixture(scope="module")
