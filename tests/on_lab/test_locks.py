@@ -4,16 +4,12 @@ import functools
 from typing import Any
 
 import pytest
-from drgn import Object
 
-from kscope.headless import open_here
 from kscope.kernel.locks import locks
-from kscope.kernel.process.task_table import task_table
-from kscope.kernel.unwinding.blocked_stack import sleeping_stack
-from kscope.kernel.waiting.waits import Waits
 from kscope.model.locks import Lock, Locks, LocksQuery
-from kscope.model.target import OpenQuery
 from tests.lab.catalogue import LabDump, find
+from tests.on_lab.opening import open_lab
+from tests.on_lab.waiting import blocked
 
 pytestmark = pytest.mark.lab
 
@@ -21,25 +17,9 @@ WITH_LOCKS = ("deadlock", "hung-task", "demo", "io-stuck")
 WITHOUT_LOCKS = ("sysrq", "oom", "rcu-stall", "unknown-nmi")
 
 
-def read(dump: LabDump, types: str) -> Locks:
-    return _read(str(dump.vmcore), str(dump.vmlinux) if types == "dwarf" else "")
-
-
 @functools.cache
-def _read(vmcore: str, vmlinux: str) -> Locks:
-    return locks(open_here(OpenQuery(path=vmcore, vmlinux=vmlinux)), LocksQuery())
-
-
-@pytest.fixture(params=["btf", "dwarf"], scope="module")
-def types(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-@pytest.fixture(params=["6.1", "6.12"], scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+def read(name: str, series: str, types: str) -> Locks:
+    return locks(open_lab(name, series, types), LocksQuery())
 
 
 @pytest.fixture(params=WITH_LOCKS, scope="module")
@@ -49,7 +29,7 @@ def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
 
 @pytest.fixture(scope="module")
 def found(dump: LabDump, types: str) -> Locks:
-    return read(dump, types)
+    return read(dump.name, dump.series, types)
 
 
 def by_address(found: Locks) -> dict[int, Lock]:
@@ -108,8 +88,8 @@ def test_the_cycles_are_those_of_the_guest(dump: LabDump, found: Locks) -> None:
 
 
 def test_all_blocked_tasks_are_found(dump: LabDump, found: Locks) -> None:
-    blocked = {task.pid for task in found.blocked if task.state == "UN"}
-    assert set(dump.manifest["blocked"]) <= blocked
+    uninterruptible = {task.pid for task in found.blocked if task.state == "UN"}
+    assert set(dump.manifest["blocked"]) <= uninterruptible
 
 
 def test_nothing_is_unreadable(found: Locks) -> None:
@@ -117,17 +97,9 @@ def test_nothing_is_unreadable(found: Locks) -> None:
 
 
 def test_two_ways_that_share_nothing_find_the_same_locks(series: str, types: str) -> None:
-    dump = find("deadlock", series)
-    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
-    target = open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux))
-    table = task_table(target)
-    waits = Waits(target.program, {found.address: found.raw.stack for found in table.found})
+    waits, tasks = blocked(open_lab("deadlock", series, types))
     compared = set()
-    for row in table.rows:
-        if row.state != "UN":
-            continue
-        task = Object(target.program, "struct task_struct *", value=int(row.task))
-        stack = sleeping_stack(target.program, task)
+    for task, stack in tasks:
         by_waiter = waits.by_waiter(task, stack)
         by_pointer = waits.by_pointer_on_stack(task, stack)
         assert by_waiter is not None
@@ -141,7 +113,7 @@ def test_who_waits_in_interruptible_sleep_for_a_lock_is_among_its_waiters(
     series: str, types: str
 ) -> None:
     dump = find("io-stuck", series)
-    locks_found = by_address(read(dump, types))
+    locks_found = by_address(read("io-stuck", series, types))
     for comm, lock in (("patient", "storlab_a"), ("sempatient", "storlab_sem")):
         waiters = locks_found[int(dump.lock(lock)["address"], 16)].waiters
         assert [(waiter.pid, waiter.state) for waiter in waiters] == [
@@ -153,7 +125,9 @@ def test_readers_of_a_percpu_rwsem_are_counted_and_its_waiting_writer_is_named(
     series: str, types: str
 ) -> None:
     dump = find("io-stuck", series)
-    lock = by_address(read(dump, types))[int(dump.lock("storlab_percpu")["address"], 16)]
+    lock = by_address(read("io-stuck", series, types))[
+        int(dump.lock("storlab_percpu")["address"], 16)
+    ]
     writer = dump.task("percpuwriter")["pid"]
     assert "held by 1 reader," in lock.owner_note
     assert f"the writer percpuwriter {writer}" in lock.owner_note
@@ -162,7 +136,7 @@ def test_readers_of_a_percpu_rwsem_are_counted_and_its_waiting_writer_is_named(
 
 def test_a_frozen_filesystem_is_what_its_writers_wait_for(series: str, types: str) -> None:
     dump = find("io-stuck", series)
-    found = {task.pid: task for task in read(dump, types).blocked}
+    found = {task.pid: task for task in read("io-stuck", series, types).blocked}
     for comm in ("frozenwriter", "frozenmaker"):
         task = found[dump.task(comm)["pid"]]
         assert (task.category, task.doing.partition(" in ")[0]) == (
@@ -172,7 +146,7 @@ def test_a_frozen_filesystem_is_what_its_writers_wait_for(series: str, types: st
 
 def test_tasks_that_wait_for_io_name_the_disk(series: str, types: str) -> None:
     dump = find("io-stuck", series)
-    found = {task.pid: task for task in read(dump, types).blocked}
+    found = {task.pid: task for task in read("io-stuck", series, types).blocked}
     for comm in ("dbscan", "reader", "sharer", "committer"):
         assert found[dump.task(comm)["pid"]].device == "vdb"
 
@@ -181,8 +155,8 @@ def test_the_first_function_of_a_section_is_not_called_like_the_section(
     series: str, types: str
 ) -> None:
     # io_schedule_timeout() lies at __sched_text_start on 6.1.
-    blocked = read(find("io-stuck", series), types).blocked
-    names = {name for task in blocked for name in task.functions}
+    tasks = read("io-stuck", series, types).blocked
+    names = {name for task in tasks for name in task.functions}
     assert names
     assert not {name for name in names if "_text_" in name}
 
@@ -190,8 +164,7 @@ def test_the_first_function_of_a_section_is_not_called_like_the_section(
 def test_a_lock_that_shares_its_place_in_a_union_is_called_as_a_lock(
     series: str, types: str
 ) -> None:
-    dump = find("io-stuck", series)
-    names = [lock.name for lock in read(dump, types).locks if lock.kind == "mutex"]
+    names = [lock.name for lock in read("io-stuck", series, types).locks if lock.kind == "mutex"]
     assert any(name.startswith("f_pos_lock of file") for name in names)
 
 
@@ -199,7 +172,7 @@ def test_a_lock_that_shares_its_place_in_a_union_is_called_as_a_lock(
 def test_a_guest_without_contention_has_neither_locks_nor_cycles(
     name: str, series: str, types: str
 ) -> None:
-    found = read(find(name, series), types)
+    found = read(name, series, types)
     assert (found.locks, found.rings, found.roots) == ((), (), ())
 
 
@@ -208,7 +181,7 @@ def test_a_spinlock_is_found_with_who_spins_and_who_likely_holds_it(
     name: str, series: str, types: str
 ) -> None:
     dump = find(name, series)
-    found = read(dump, types)
+    found = read(name, series, types)
     (lock,) = (lock for lock in found.locks if lock.kind == "spinlock")
     spins = dump.task("lockwaiter")["pid"]
     assert int(lock.address) == int(dump.lock("storlab_spin")["address"], 16)

@@ -4,43 +4,28 @@ Its locks have no list of waiters but a pointer to the first one, and its tasks 
 wait for (``blocked_on``, ``blocker``).
 """
 
-import functools
-
 import pytest
-from drgn import Object
 
-from kscope.headless import open_here
 from kscope.kernel.locks import locks
-from kscope.kernel.process.task_table import task_table
-from kscope.kernel.unwinding.blocked_stack import sleeping_stack
-from kscope.kernel.waiting.waits import Waits
 from kscope.model.locks import Locks, LocksQuery
-from kscope.model.survey import SurveyQuery
-from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
 from kscope.target.target import Target
-from tests.lab.catalogue import LabDump, NotBuiltError, find
+from tests.lab.catalogue import LabDump
 from tests.lab.kernel import NEWEST
+from tests.on_lab.opening import find_or_skip, open_lab
+from tests.on_lab.surveys import surveyed
+from tests.on_lab.waiting import blocked
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
 def dump() -> LabDump:
-    try:
-        return find("deadlock", NEWEST)
-    except NotBuiltError as error:
-        pytest.skip(str(error))
-
-
-@functools.cache
-def opened(vmcore: str) -> Target:
-    return open_here(OpenQuery(path=vmcore))
+    return find_or_skip("deadlock", NEWEST)
 
 
 @pytest.fixture(scope="module")
 def target(dump: LabDump) -> Target:
-    return opened(str(dump.vmcore))
+    return open_lab(dump.name, dump.series)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +62,9 @@ def test_the_cycle_is_the_guests(dump: LabDump, found: Locks) -> None:
 
 
 def test_what_the_kernel_records_is_what_the_stacks_say(target: Target) -> None:
-    table = task_table(target)
-    waits = Waits(target.program, {found.address: found.raw.stack for found in table.found})
+    waits, tasks = blocked(target)
     compared = set()
-    for row in table.rows:
-        if row.state != "UN":
-            continue
-        task = Object(target.program, "struct task_struct *", value=int(row.task))
-        stack = sleeping_stack(target.program, task)
+    for task, stack in tasks:
         recorded = waits.of(task, stack)
         by_pointer = waits.by_pointer_on_stack(task, stack)
         if recorded is None or by_pointer is None or "task_struct." not in recorded.how:
@@ -96,8 +76,8 @@ def test_what_the_kernel_records_is_what_the_stacks_say(target: Target) -> None:
     assert ("semaphore", "task_struct.blocker") in compared
 
 
-def test_the_survey_finds_the_deadlock_and_every_rule_runs(dump: LabDump, target: Target) -> None:
-    survey = answer(target, SurveyQuery())
+def test_the_survey_finds_the_deadlock_and_every_rule_runs(dump: LabDump) -> None:
+    survey = surveyed(dump.name, dump.series)
     assert survey.findings[0].rule == "deadlock"
     assert sorted(survey.findings[0].tasks[:2]) == dump.manifest["cycles"][0]
     assert [rule for rule in survey.rules if rule.outcome not in ("found", "nothing")] == []

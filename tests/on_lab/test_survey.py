@@ -1,7 +1,6 @@
 """The survey of each of the lab's dumps: kind, culprits, findings; with DWARF and with BTF."""
 
 import contextlib
-import functools
 import io
 import time
 
@@ -9,11 +8,12 @@ import pytest
 
 from kscope.dialect.survey import text
 from kscope.headless import open_here
-from kscope.model.survey import Finding, Survey, SurveyQuery
+from kscope.model.survey import Survey, SurveyQuery
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer
-from kscope.target.target import Target
 from tests.lab.catalogue import LabDump, find, find_all
+from tests.on_lab.opening import open_lab
+from tests.on_lab.surveys import of_rule, surveyed
 
 pytestmark = pytest.mark.lab
 
@@ -49,36 +49,6 @@ WRONG = {
 UNREADABLE = ("flattened", "wrong-vmlinux")
 
 
-def opened(dump: LabDump, types: str) -> Target:
-    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
-    return open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux))
-
-
-def surveyed(dump: LabDump, types: str = "btf") -> Survey:
-    return _surveyed(dump.name, dump.series, types)
-
-
-@functools.cache
-def _surveyed(name: str, series: str, types: str) -> Survey:
-    return answer(opened(find(name, series), types), SurveyQuery())
-
-
-def of_rule(survey: Survey, rule: str) -> list[Finding]:
-    return [finding for finding in survey.findings if finding.rule == rule]
-
-
-@pytest.fixture(params=["btf", "dwarf"], scope="module")
-def types(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-@pytest.fixture(params=["6.1", "6.12"], scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(params=[*FAILED, *SOUND, *STUCK], scope="module")
 def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
     return find(request.param, series)
@@ -86,7 +56,7 @@ def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
 
 @pytest.fixture(scope="module")
 def survey(dump: LabDump, types: str) -> Survey:
-    return surveyed(dump, types)
+    return surveyed(dump.name, dump.series, types)
 
 
 def test_the_kind_of_panic_is_the_guests(dump: LabDump, survey: Survey) -> None:
@@ -128,7 +98,7 @@ def test_all_rules_ran(survey: Survey) -> None:
 def test_nothing_is_found_that_the_guest_did_not_have(dump: LabDump, types: str) -> None:
     if dump.manifest.get("damage") or "qemu" in dump.name or dump.name in UNREADABLE:
         pytest.skip("not a sound dump of a known guest")
-    found = {finding.rule for finding in surveyed(dump, types).findings}
+    found = {finding.rule for finding in surveyed(dump.name, dump.series, types).findings}
     about_the_panic = {rule for rule in found if rule.startswith("panic-")} | {"taints"}
     assert found - about_the_panic <= set(WRONG.get(dump.name, ()))
 
@@ -137,7 +107,7 @@ def test_nothing_is_found_that_the_guest_did_not_have(dump: LabDump, types: str)
 def test_a_sound_guest_has_no_finding_but_how_it_was_crashed(
     name: str, series: str, types: str
 ) -> None:
-    survey = surveyed(find(name, series), types)
+    survey = surveyed(name, series, types)
     assert [f.rule for f in survey.findings if not f.rule.startswith("panic-")] == []
     assert all(finding.severity == "info" for finding in survey.findings)
 
@@ -147,7 +117,7 @@ def test_the_deadlock_is_found_once_with_those_who_are_in_it_and_behind_it(
     name: str, series: str, types: str
 ) -> None:
     dump = find(name, series)
-    (finding,) = of_rule(surveyed(dump, types), "deadlock")
+    (finding,) = of_rule(surveyed(name, series, types), "deadlock")
     (cycle,) = dump.manifest["cycles"]
     names = {lock["name"]: lock for lock in dump.manifest["locks"]}
     queued = {w["pid"] for lock in ("storlab_a", "storlab_b") for w in names[lock]["waiters"]}
@@ -156,7 +126,7 @@ def test_the_deadlock_is_found_once_with_those_who_are_in_it_and_behind_it(
 
 
 def test_the_cause_of_a_hung_task_panic_comes_before_the_panic(series: str, types: str) -> None:
-    rules = [finding.rule for finding in surveyed(find("demo", series), types).findings]
+    rules = [finding.rule for finding in surveyed("demo", series, types).findings]
     assert rules.index("deadlock") < rules.index("panic-hung-task")
 
 
@@ -169,7 +139,7 @@ def test_the_queues_behind_an_rwsem_and_an_rt_mutex_are_found(
     address = int(expected["address"], 16)
     (finding,) = (
         finding
-        for finding in of_rule(surveyed(dump, types), "lock-chain")
+        for finding in of_rule(surveyed("demo", series, types), "lock-chain")
         if address in finding.locks
     )
     assert finding.tasks[0] == expected["holders"][0]["pid"]
@@ -178,14 +148,14 @@ def test_the_queues_behind_an_rwsem_and_an_rt_mutex_are_found(
 
 def test_the_stuck_work_item_is_found_with_who_flushes_it(series: str, types: str) -> None:
     dump = find("demo", series)
-    (finding,) = of_rule(surveyed(dump, types), "stuck-work")
+    (finding,) = of_rule(surveyed("demo", series, types), "stuck-work")
     assert "storlab_flush_fn" in finding.title
     assert dump.task("flushd")["pid"] in finding.tasks
 
 
 def test_a_cpu_with_interrupts_off_is_found_without_a_detector(series: str, types: str) -> None:
     dump = find("hard-lockup", series)
-    survey = surveyed(dump, types)
+    survey = surveyed("hard-lockup", series, types)
     (finding,) = of_rule(survey, "interrupts-off")
     assert finding == survey.findings[0]
     assert finding.tasks == tuple(dump.manifest["culprits"])
@@ -194,7 +164,7 @@ def test_a_cpu_with_interrupts_off_is_found_without_a_detector(series: str, type
 
 def test_who_spins_for_a_lock_is_a_victim_of_its_holder(series: str, types: str) -> None:
     dump = find("soft-lockup", series)
-    (finding,) = of_rule(surveyed(dump, types), "cpu-stuck")
+    (finding,) = of_rule(surveyed("soft-lockup", series, types), "cpu-stuck")
     assert finding.tasks == (dump.task("lockwaiter")["pid"], dump.task("spinner")["pid"])
 
 
@@ -211,40 +181,41 @@ def test_who_spins_for_a_lock_is_a_victim_of_its_holder(series: str, types: str)
 def test_a_fault_is_explained_by_its_instruction_and_registers(
     name: str, words: str, series: str, types: str
 ) -> None:
-    finding = surveyed(find(name, series), types).findings[0]
+    finding = surveyed(name, series, types).findings[0]
     assert words in finding.title + finding.explanation
     assert any(evidence.label == "module storlab" for evidence in finding.evidence)
 
 
 def test_a_sysrq_crash_names_who_wrote_to_the_trigger(series: str, types: str) -> None:
     dump = find("sysrq", series)
-    (finding,) = of_rule(surveyed(dump, types), "panic-sysrq")
+    (finding,) = of_rule(surveyed("sysrq", series, types), "panic-sysrq")
     (who,) = (evidence for evidence in finding.evidence if evidence.label == "who")
     assert who.text == f"crasher {dump.task('crasher')['pid']} <- init 1"
 
 
 def test_out_of_memory_lists_the_largest_process_first(series: str, types: str) -> None:
     dump = find("oom", series)
-    (finding,) = of_rule(surveyed(dump, types), "panic-oom")
+    (finding,) = of_rule(surveyed("oom", series, types), "panic-oom")
     assert finding.evidence[0].label == f"memhog {dump.task('memhog')['pid']}"
     assert any(evidence.label == "OOM report" for evidence in finding.evidence)
 
 
 def test_an_rcu_stall_names_the_reader_and_its_cpu(series: str, types: str) -> None:
     dump = find("rcu-stall", series)
-    (finding,) = of_rule(surveyed(dump, types), "panic-rcu-stall")
+    (finding,) = of_rule(surveyed("rcu-stall", series, types), "panic-rcu-stall")
     hog = dump.task("rcuhog")
     assert (finding.tasks, finding.cpus) == ((hog["pid"],), (hog["pinned_to"],))
 
 
 @pytest.mark.parametrize("name", [*FAILED, *STUCK])
 def test_the_drgn_code_of_every_evidence_runs(name: str, series: str, types: str) -> None:
-    target = opened(find(name, series), types)
-    codes = {e.drgn for f in answer(target, SurveyQuery()).findings for e in f.evidence if e.drgn}
+    findings = surveyed(name, series, types).findings
+    codes = {e.drgn for finding in findings for e in finding.evidence if e.drgn}
     assert codes
+    program = open_lab(name, series, types).program
     for code in codes:
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(code, {"prog": target.program})
+            exec(code, {"prog": program})
 
 
 @pytest.mark.parametrize(
@@ -257,38 +228,36 @@ def test_the_drgn_code_of_every_evidence_runs(name: str, series: str, types: str
     ],
 )
 def test_a_damaged_dump_is_surveyed_in_time(name: str, series: str) -> None:
+    query = OpenQuery(path=str(find(name, series).vmcore))
     start = time.monotonic()
-    surveyed(find(name, series))
+    answer(open_here(query), SurveyQuery())
     assert time.monotonic() - start < 20
 
 
 def test_an_overfiltered_dump_says_what_was_not_looked_at() -> None:
-    survey = surveyed(find("overfiltered", "6.12"))
+    survey = surveyed("overfiltered", "6.12")
     assert any("excluded" in each.why for each in survey.unreadable)
 
 
 def test_a_dump_without_types_says_which_rules_did_not_run_and_why() -> None:
-    survey = surveyed(find("truncated-kdump"))
+    survey = surveyed("truncated-kdump", "6.1")
     unable = [rule for rule in survey.rules if rule.outcome == "not run"]
     assert unable
     assert all("types" in rule.why for rule in unable)
 
 
 def test_a_dump_without_its_log_does_not_claim_that_the_machine_lived() -> None:
-    survey = surveyed(find("truncated-elf"))
+    survey = surveyed("truncated-elf", "6.1")
     assert "PANIC    not known: the log cannot be read" in text(SurveyQuery(), survey)
 
 
 def test_a_dump_of_which_nothing_can_be_read_says_where_the_log_may_be() -> None:
-    (finding,) = surveyed(find("truncated-kdump")).findings
+    (finding,) = surveyed("truncated-kdump", "6.1").findings
     assert "vmcore-dmesg.txt" in finding.explanation
 
 
 def test_dumps_of_two_kernels_that_died_alike_have_one_signature() -> None:
-    assert (
-        surveyed(find("null-deref", "6.1")).signature
-        == surveyed(find("null-deref", "6.12")).signature
-    )
+    assert surveyed("null-deref", "6.1").signature == surveyed("null-deref", "6.12").signature
 
 
 @pytest.mark.parametrize("name", ["sysrq", "null-deref", "oom", "soft-lockup", "rcu-stall"])

@@ -1,29 +1,12 @@
 """The survey of the guest with a CPU that takes no interrupts, and of what waits for it."""
 
-import functools
-
 import pytest
 
-from kscope.headless import open_here
-from kscope.model.survey import Finding, Survey, SurveyQuery
-from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
+from kscope.model.survey import Finding, Survey
 from tests.lab.catalogue import LabDump, find
+from tests.on_lab.surveys import of_rule, surveyed
 
 pytestmark = pytest.mark.lab
-
-
-@functools.cache
-def surveyed(series: str, types: str) -> Survey:
-    dump = find("stuck-cpus", series)
-    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
-    return answer(open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux)), SurveyQuery())
-
-
-@pytest.fixture(params=["6.1", "6.12"], scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +14,14 @@ def dump(series: str) -> LabDump:
     return find("stuck-cpus", series)
 
 
-@pytest.fixture(params=["btf", "dwarf"], scope="module")
-def survey(series: str, request: pytest.FixtureRequest) -> Survey:
-    return surveyed(series, request.param)
+@pytest.fixture(scope="module")
+def survey(series: str, types: str) -> Survey:
+    return surveyed("stuck-cpus", series, types)
 
 
 @pytest.fixture(scope="module")
 def deaf(survey: Survey) -> Finding:
-    (finding,) = (finding for finding in survey.findings if finding.rule == "interrupts-off")
+    (finding,) = of_rule(survey, "interrupts-off")
     return finding
 
 
@@ -69,17 +52,17 @@ def test_it_lists_the_pool_of_workers_that_makes_no_progress(deaf: Finding) -> N
 
 
 def test_who_spins_until_the_cpu_answers_is_told_for_whom(dump: LabDump, survey: Survey) -> None:
-    (finding,) = (finding for finding in survey.findings if finding.rule == "cpu-stuck")
+    (finding,) = of_rule(survey, "cpu-stuck")
     assert finding.tasks == (dump.task("caller")["pid"],)
     assert "waits busily for CPU 1" in finding.explanation
-    (unanswered,) = (f for f in survey.findings if f.rule == "unanswered-ipis")
+    (unanswered,) = of_rule(survey, "unanswered-ipis")
     assert unanswered.cpus == (1, 2)
 
 
 def test_throttled_or_crowded_out_tasks_are_told_with_their_times(
     dump: LabDump, series: str, survey: Survey
 ) -> None:
-    (finding,) = (finding for finding in survey.findings if finding.rule == "starved-tasks")
+    (finding,) = of_rule(survey, "starved-tasks")
     # Where the deadline server gives normal tasks their share (6.12), nothing is throttled.
     word = "throttled" if series == "6.1" else "Real-time rt-ahead"
     assert word in finding.title

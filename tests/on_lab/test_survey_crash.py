@@ -2,12 +2,9 @@
 
 import pytest
 
-from kscope.headless import open_here
-from kscope.model.survey import SurveyQuery
-from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
+from tests.on_lab.surveys import surveyed
 
 pytestmark = pytest.mark.lab
 
@@ -33,7 +30,7 @@ REFUSALS = (
 )
 def test_crash_understands_every_command(name: str, series: str) -> None:
     dump = find(name, series)
-    findings = answer(open_here(OpenQuery(path=str(dump.vmcore))), SurveyQuery()).findings
+    findings = surveyed(name, series).findings
     commands = sorted({e.crash for f in findings for e in f.evidence if e.crash} - {"log"})
     outputs = dict(zip(commands, crash(dump, commands), strict=True))
     refused = {c: o for c, o in outputs.items() if any(word in o for word in REFUSALS)}

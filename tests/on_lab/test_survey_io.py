@@ -1,39 +1,12 @@
 """The survey of guests with a disk that does not answer, a frozen filesystem, and no memory."""
 
-import functools
-
 import pytest
 
-from kscope.headless import open_here
-from kscope.model.survey import Finding, Survey, SurveyQuery
-from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
+from kscope.model.survey import Survey
 from tests.lab.catalogue import LabDump, find
+from tests.on_lab.surveys import of_rule, surveyed
 
 pytestmark = pytest.mark.lab
-
-
-@functools.cache
-def surveyed(name: str, series: str, types: str) -> Survey:
-    dump = find(name, series)
-    vmlinux = str(dump.vmlinux) if types == "dwarf" else ""
-    return answer(open_here(OpenQuery(path=str(dump.vmcore), vmlinux=vmlinux)), SurveyQuery())
-
-
-def of_rule(survey: Survey, rule: str) -> list[Finding]:
-    return [finding for finding in survey.findings if finding.rule == rule]
-
-
-@pytest.fixture(params=["btf", "dwarf"], scope="module")
-def types(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-@pytest.fixture(params=["6.1", "6.12"], scope="module")
-def series(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
 
 
 @pytest.fixture(scope="module")
