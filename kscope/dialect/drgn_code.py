@@ -25,8 +25,10 @@ _TYPED = re.compile(
 )
 _NO_STRUCTURE = re.compile(
     r".*_t|.*_fn|.*\s.*|char|int|long|short|float|double|bool|_Bool|void|signed|unsigned"
-    r"|_*[us](8|16|32|64)|uint|ulong|ushort"
+    r"|_*[us](8|16|32|64)|__[bl]e(16|32|64)|uint|ulong|ushort"
 )
+_ELEMENT = re.compile(r"[^\[*]*[^\[*\s]")
+"""What comes before the ``[`` of an array or the ``*`` of a pointer."""
 _TASK_WORDS = ("pid", "task")
 _HELPERS = {
     "cast": "drgn",
@@ -96,7 +98,8 @@ def imports(names: Iterable[str]) -> str:
 
 def type_name(name: str) -> str:
     """A type's name as drgn takes it, which does not guess that ``page`` is a structure."""
-    return name if _NO_STRUCTURE.fullmatch(name) else f"struct {name}"
+    element = _ELEMENT.match(name)
+    return name if element is None or _NO_STRUCTURE.fullmatch(element[0]) else f"struct {name}"
 
 
 def object_(text: str, *, in_c: bool = False) -> DrgnCode:

@@ -36,7 +36,8 @@ def equivalent(query: StructQuery) -> Equivalent:
     crash = f"{command}{options} {dotted.removeprefix(command).strip()}"
     if query.address and _is_no_structure(name):
         # Of what is no structure, such as a variable that is a pointer: gdb's words.
-        crash = f"p *{_cast_to(name)}{_plain_address(query.address)}"
+        cast = _cast_to(drgn_code.type_name(name))
+        crash = f"p *{cast}{_plain_address(query.address)}"
     elif query.address:
         crash += f" {_crash_address(query.address)}"
         if not _plain(query.address):
@@ -47,6 +48,7 @@ def equivalent(query: StructQuery) -> Equivalent:
 
 
 def _is_no_structure(name: str) -> bool:
+    """Whether crash's ``struct`` takes no such type: also arrays of structures and pointers."""
     if name.endswith(("*", "]")):
         return True
     return drgn_code.type_name(name) == name and not name.startswith(("struct ", "union "))

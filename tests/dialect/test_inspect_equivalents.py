@@ -78,6 +78,20 @@ def test_an_object_by_an_address_in_it(demo_target: Target, by: str, count: int)
     assert printed.count("(char [16])") == count
 
 
+@pytest.mark.parametrize(
+    ("type_", "cast"),
+    [
+        ("char[16]", "char (*)[16]"), ("char [16]", "char (*)[16]"), ("gid_t[3]", "gid_t (*)[3]"),
+        ("list_head[2]", "struct list_head (*)[2]"), ("list_head *", "struct list_head **"),
+        ("struct list_head *", "struct list_head **"), ("__be32", "__be32 *"), ("u8 *", "u8 **"),
+    ],
+)  # fmt: skip
+def test_what_is_no_structure(demo_target: Target, type_: str, cast: str) -> None:
+    query = StructQuery(type=type_, address="init_task.tasks")
+    assert equivalent(query).crash == f"p *({cast})&init_task.tasks"
+    assert run(demo_target, query).strip()
+
+
 def test_a_list(demo_target: Target) -> None:
     head = demo_target.program["init_task"].tasks.address_
     query = ListQuery(start=f"{head:#x}", kind="list", entry="struct task_struct.tasks",
