@@ -262,7 +262,7 @@ class InspectScreen(DashboardScreen):
 
     def go_to(self, place: object) -> None:
         """Back to a place."""
-        if isinstance(place, Visit) and place is not self._visit:
+        if isinstance(place, Visit) and place != self._visit:
             self._go(place)
 
     def remembered(self) -> InspectAsLeft | None:

@@ -293,8 +293,9 @@ class LogScreen(DashboardScreen):
         return self._log.records[self._shown[self._lines.cursor]].seq
 
     def go_to(self, place: object) -> None:
-        """Back to a record."""
-        if isinstance(place, int):
+        """Back to a record, on a screen that was left and not made anew: that one was told where
+        to be, which may be the end of a log that grows."""
+        if isinstance(place, int) and self._log is not None:
             self.follow(LogLink(place))
 
     def _move_to_seq(self, seq: int) -> None:

@@ -84,7 +84,7 @@ class _Entry(NamedTuple):
 class TaskList:
     """All tasks in the order they are sorted in; filters them with every key that is typed."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], by: str = "pid", *, reverse: bool = False) -> None:
         """:param tasks: by PID, as the answer has them."""
         self._by_pid = tasks
         self._entries: dict[int, _Entry] = {}
@@ -95,10 +95,11 @@ class TaskList:
         """One a task, all of them."""
         self._texts: list[str] = []
         self._small_texts: list[str] = []
-        self.sort("pid", reverse=False)
+        self.sort(by, reverse=reverse)
 
     def sort(self, by: str, *, reverse: bool) -> None:
         """Put them in another order."""
+        self.order = (by, reverse)
         entries = self._entries
         ordered = [entries[task.task] for task in sort(self._by_pid, by, reverse=reverse)]
         self.rows = [entry.row for entry in ordered]

@@ -134,7 +134,6 @@ class TasksScreen(DashboardScreen):
         self._opened: set[object] = set()
         """Groups that were opened, by key."""
         self._filters = TaskFilters(self._filters_changed)
-        self._order = ("", False)
         self._shown = 0
         """How many tasks the filters leave."""
         self._resident: int | None = None
@@ -191,13 +190,13 @@ class TasksScreen(DashboardScreen):
     def _show(self, tasks: Tasks) -> None:
         """Take in the tasks found so far; there are more as long as there is no total."""
         self._tasks = tasks
-        self._all = TaskList(tasks.tasks)
+        selection = self._filters.selection
+        self._all = TaskList(tasks.tasks, selection.sort, reverse=selection.reverse)
         self._tree = None
         self._all_resident = _resident_bytes(tasks.tasks)
         self._filters.count(tasks.tasks)
-        self._order = ("", False)
-        self._sort()
         self._show_columns()
+        self._show_order()
         self._show_rows()
 
     def _show_columns(self) -> None:
@@ -213,8 +212,7 @@ class TasksScreen(DashboardScreen):
 
     def _sort(self) -> None:
         order = (self._filters.selection.sort, self._filters.selection.reverse)
-        if order != self._order:
-            self._order = order
+        if order != self._all.order:
             self._all.sort(order[0], reverse=order[1])
             if self._tree is not None:
                 self._tree.put_in_order(row.key for row in self._all.rows)
@@ -232,7 +230,9 @@ class TasksScreen(DashboardScreen):
         self._show_rows()
 
     def _show_order(self) -> None:
-        sort, reverse = self._order
+        if self._arrangement == "stacks":
+            return
+        sort, reverse = self._all.order
         names = self._remembered.columns
         by = next((BY_NAME[name] for name in names if BY_NAME[name].sort == sort), None)
         self._list.show_sorted_by(
@@ -241,8 +241,7 @@ class TasksScreen(DashboardScreen):
 
     def _filters_changed(self) -> None:
         self._sort()
-        if self._arrangement != "stacks":
-            self._show_order()
+        self._show_order()
         self._show_rows()
 
     def _show_rows(self) -> None:
@@ -664,7 +663,7 @@ class TasksScreen(DashboardScreen):
             self._filters.selection = msgspec.structs.replace(query, match="")
             self._bar.apply(query.match)
         if remembered.tab in TABS:
-            self._detail.tab = remembered.tab
+            self._detail.open_tab(remembered.tab)
         # On a running machine it may be gone, which is no news then.
         identity = self.dashboard.identity
         if remembered.task is not None and identity is not None and not identity.live:
