@@ -176,21 +176,24 @@ class PlaceView(Pane):
         matches = self._bar.filter
         empty = _NO_MATCH if matches.active else self._empty
         if self.members.display:
-            rows = list(member_rows(self._members, self._toggled))
-            if matches.inverted:
-                rows = [row for row in rows if self._member_matches(row)]
-            elif matches.active:
+            if matches.active and not matches.inverted:
                 rows = list(matching_rows(self._members, self._member_matches))
+            else:
+                rows = list(member_rows(self._members, self._toggled))
+                if matches.inverted:
+                    rows = [row for row in rows if self._member_matches(row)]
             self.members.show_rows(
                 rows, empty=_NO_MATCH if matches.active else Empty("it has no members")
             )
         elif self.table.display:
-            self._shown = [row for row in self._rows if self._matches(row)]
-            if not matches.active:
-                self._shown = self._rows
+            self._shown = self._rows
+            if matches.active:
+                self._shown = [row for row in self._rows if self._matches(row)]
             self.table.show_rows(self._shown, empty=empty)
         else:
-            shown = [each for each in self._lines if matches.matches(plain(each))]
+            shown = self._lines
+            if matches.active:
+                shown = [each for each in self._lines if matches.matches(plain(each))]
             self.text.show_lines(shown, empty=empty)
         self._count()
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from kscope.dialect.layout import date, duration, size
 from kscope.model.debug_info import DebugInfoReport
-from kscope.model.log import Log
 from kscope.model.system import CpuState, System
 from kscope.model.target import Identity
 from kscope.model.task_states import TaskStates
-from kscope.screens.links import CpuLink, LogLink, TaskLink
+from kscope.screens.links import CpuLink, TaskLink
 from kscope.widgets.facts import bar, facts
 from kscope.widgets.line import Cell, Line, Span, line
 from kscope.widgets.text_view import link
@@ -125,17 +124,6 @@ def _cpu_word(state: CpuState, panic_cpu: int | None) -> Span:
         return Span("idle", "dim")
     target = None if state.pid is None else TaskLink(state.pid)
     return Span(state.comm, "good", target)
-
-
-def reports_lines(log: Log) -> list[Line]:
-    """The kernel's reports about itself, each a link into the log."""
-    lines: list[Line] = []
-    for report in log.reports:
-        record = log.records[report.first]
-        role = "critical" if report.kind == "panic" else "warning"
-        stamp = f"{record.timestamp_ns / 1_000_000_000:10.3f} "
-        lines.append(line((stamp, "dim"), link(report.title, LogLink(record.seq), role)))
-    return lines
 
 
 def settings_lines(system: System) -> list[Line]:

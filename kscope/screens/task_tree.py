@@ -79,7 +79,7 @@ class Tree:
     def _ancestors(self, address: int) -> list[int]:
         seen: list[int] = []
         above = self._above.get(address)
-        while above is not None and above not in seen:
+        while above is not None:
             seen.append(above)
             above = self._above.get(above)
         return seen
