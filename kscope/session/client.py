@@ -276,13 +276,13 @@ class Session:
         worker.close()
         lost, self._pending = self._pending, {}
         opening = self._worker.open_id in lost
-        if opening:
-            # It would only die again.
-            self._gone = QueryError(sentence, errors, kind="worker-lost")
+        kind = "cannot-open" if opening else "worker-lost"
         for pending in lost.values():
             if not pending.future.done():
-                pending.future.set_exception(QueryError(sentence, errors, kind="worker-lost"))
+                pending.future.set_exception(QueryError(sentence, errors, kind=kind))
         if opening:
+            # It would only die again.
+            self._gone = QueryError(sentence, errors, kind=kind)
             return
         self._worker = WorkerProcess(self.target, worker.command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
