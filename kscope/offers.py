@@ -1,7 +1,6 @@
 """The dumps that ``kscope`` without arguments offers: opened lately, or lying where dumps lie."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from platformdirs import user_state_path
 
 from kscope.dialect.layout import date, size
+from kscope.files import replace_file
 from kscope.model.base import QueryError
 from kscope.model.text import printable
 from kscope.target.identify import identify
@@ -112,7 +112,7 @@ def recently_opened() -> list[str]:
     """Paths of the dumps opened lately, the last one first."""
     try:
         return msgspec.json.decode(_recent_file().read_bytes(), type=list[str])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
 
 
@@ -121,11 +121,7 @@ def remember_opened(path: str) -> None:
     absolute = str(Path(path).absolute())
     recent = [absolute, *(other for other in recently_opened() if other != absolute)][:_MOST]
     with contextlib.suppress(OSError):
-        file = _recent_file()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(msgspec.json.encode(recent))
-        temporary.replace(file)
+        replace_file(_recent_file(), msgspec.json.encode(recent))
 
 
 def _recent_file() -> Path:
