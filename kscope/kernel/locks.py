@@ -12,7 +12,7 @@ from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.kernel.process.task_table import task_table
 from kscope.kernel.unwinding.blocked_stack import Stack, sleeping_stack
 from kscope.kernel.waiting.devices import JOURNAL_THREAD, Devices
-from kscope.kernel.waiting.filesystems import frozen_filesystem_of
+from kscope.kernel.waiting.filesystems import Filesystem, frozen_filesystem_of
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.lock_owners import Owner, owner_of
 from kscope.kernel.waiting.lock_sleepers import lock_sleepers
@@ -112,6 +112,8 @@ class _Graph:
         self._owners: dict[int, Owner] = {}
         self._queues: dict[int, tuple[Wait, list[Queued]]] = {}
         self._names: dict[int, str] = {}
+        self._frozen: dict[int, Filesystem | None] = {}
+        """By lock: it has many waiters, and all filesystems are gone through to tell."""
         self._possible: dict[int, tuple[int, ...]] = {}
 
     def result(self) -> Locks:
@@ -203,7 +205,9 @@ class _Graph:
         wait = node.wait
         frozen = None
         if wait is not None and wait.kind == "percpu_rwsem":
-            frozen = frozen_filesystem_of(self._program, wait.lock)
+            if wait.lock not in self._frozen:
+                self._frozen[wait.lock] = frozen_filesystem_of(self._program, wait.lock)
+            frozen = self._frozen[wait.lock]
         if frozen is not None:
             node.category, node.words = "io", f"for {frozen} to be thawed"
             return

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from drgn import Object, Program, sizeof
 from drgn.helpers.linux.list import list_for_each_entry
@@ -37,14 +38,18 @@ class Filesystem:
 
 def filesystems(program: Program) -> Iterator[Filesystem]:
     """All of them, a damaged one left out."""
-    blocks = list_for_each_entry(
-        "struct super_block", program["super_blocks"].address_of_(), "s_list"
-    )
-    for _, block in zip(range(_MOST), blocks, strict=False):
+    for block in _super_blocks(program):
         try:
             yield _read(block)
         except READ_ERRORS:
             continue
+
+
+def _super_blocks(program: Program) -> Iterator[Object]:
+    blocks = list_for_each_entry(
+        "struct super_block", program["super_blocks"].address_of_(), "s_list"
+    )
+    return islice(blocks, _MOST)
 
 
 def _read(block: Object) -> Filesystem:
@@ -58,8 +63,15 @@ def _read(block: Object) -> Filesystem:
 
 
 def filesystem_of(program: Program, address: int) -> Filesystem | None:
-    """The one whose ``super_block`` the lock at ``address`` is part of."""
-    return next((found for found in filesystems(program) if found.holds(address)), None)
+    """The one whose ``super_block`` the lock at ``address`` is part of; none if that is damaged."""
+    size = sizeof(program.type("struct super_block"))
+    for block in _super_blocks(program):
+        if block.value_() <= address < block.value_() + size:
+            try:
+                return _read(block)
+            except READ_ERRORS:
+                return None
+    return None
 
 
 def frozen_filesystem_of(program: Program, lock: int) -> Filesystem | None:
