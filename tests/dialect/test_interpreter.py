@@ -305,6 +305,21 @@ async def test_the_symbols_around_one_are_shown(crash: Interpreter) -> None:
     assert int(before.split()[0], 16) < int(this.split()[0], 16)
 
 
+async def test_the_symbols_around_an_address_are_those_of_one_of_several_of_a_name(
+    crash: Interpreter,
+) -> None:
+    every = (await text(crash, "sym cmask_show")).splitlines()
+    assert len(every) > 2
+    address = every[1].split()[0]
+    around = (await text(crash, f"sym -p -n {address}")).splitlines()
+    assert around[1] == every[1]
+    assert [len(around), *sorted(around)] == [3, *around]
+    behind = f"{int(address, 16) + 1:x}"
+    this = f"{behind} {every[1].split()[1]} cmask_show+1"
+    assert (await text(crash, f"sym -p {behind}")).splitlines() == [around[0], this]
+    assert (await text(crash, f"sym -n {behind}")).splitlines() == [this, around[2]]
+
+
 async def test_a_member_that_a_task_lacks_does_not_hide_the_others(crash: Interpreter) -> None:
     lines = (await text(crash, "task -R pid,nosuch 1")).splitlines()
     assert lines[1:] == ["  pid = 1,", "task: nosuch: not a task_struct or thread_info member"]

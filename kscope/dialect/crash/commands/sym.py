@@ -32,12 +32,11 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     for word in words:
         address = address_in(word.text)
         try:
-            if address is None or before or after:
-                name = word.text if address is None else (await _at(interpreter, address))[0].name
-                query = SymbolsQuery(name=name, before=before, after=after)
+            if address is None:
+                query = SymbolsQuery(name=word.text, before=before, after=after)
                 lines.append(layout.text(query, await _ask(interpreter, query)))
             else:
-                lines.append(layout.line(*await _at(interpreter, address)))
+                lines += await _around(interpreter, address, before=before, after=after)
         except CommandError as error:
             missing.append(str(error))
     if missing:
@@ -50,6 +49,26 @@ async def _ask(interpreter: Interpreter, query: SymbolsQuery) -> Symbols:
         return await interpreter.ask(query, interpreter.progress)
     except QueryError as error:
         raise CommandError(f"symbol not found: {query.name}") from error
+
+
+async def _around(
+    interpreter: Interpreter, address: int, *, before: bool, after: bool
+) -> list[str]:
+    """The symbol that an address lies in, with its neighbours: others may have its name."""
+    symbol, offset = await _at(interpreter, address)
+    lines = [layout.line(symbol, offset)]
+    if before or after:
+        query = SymbolsQuery(name=symbol.name, before=before, after=after)
+        found = (await _ask(interpreter, query)).symbols
+        places = [(each.address, each.name) for each in found]
+        if (symbol.address, symbol.name) not in places:
+            raise CommandError(f"symbol not found: {address:x}")
+        at = places.index((symbol.address, symbol.name))
+        if before:
+            lines[:0] = map(layout.line, found[:at][-1:])
+        if after:
+            lines += map(layout.line, found[at + 1 : at + 2])
+    return lines
 
 
 async def _at(interpreter: Interpreter, address: int) -> tuple[NamedSymbol, int]:
