@@ -12,29 +12,40 @@ from kscope.model.text import printable
 from kscope.target.target import Target
 
 _KERNEL_HALF = 1 << 63
+_CACHE_KEY = "kscope symbols in order"
 
 
 def symbols(target: Target, query: SymbolsQuery) -> SymbolsResult:
     """Answer a SymbolsQuery."""
     index = symbols_of(target)
-    known = sorted(_of_kernel(index), key=lambda symbol: (symbol.address, symbol.name))
+    if query.name and not (query.before or query.after):
+        # There are 150,000 and more to put in order.
+        known = _in_order(index, index.named(query.name))
+    else:
+        known = _all_in_order(target, index)
     chosen = list(_chosen(query, index, known))
     if not chosen and query.name:
         raise QueryError(f"There is no symbol {query.name}.")
     return SymbolsResult(
-        symbols=tuple(_named(target, index, symbol, bool(query.name)) for symbol in chosen),
-        total=len(known),
+        symbols=tuple(_named(target, index, symbol, bool(query.name)) for symbol in chosen)
     )
 
 
-def _of_kernel(index: Symbols) -> Iterator[Symbol]:
-    """Every symbol once: a module's file and its kallsyms may name the same."""
-    seen = set()
-    for symbol in index.all():
-        known = (symbol.address, symbol.name)
-        if known not in seen and _is_place(index, symbol):
-            seen.add(known)
-            yield symbol
+def _all_in_order(target: Target, index: Symbols) -> Sequence[Symbol]:
+    cache = target.program.cache
+    if _CACHE_KEY not in cache:
+        cache[_CACHE_KEY] = _in_order(index, index.all())
+    found: Sequence[Symbol] = cache[_CACHE_KEY]
+    return found
+
+
+def _in_order(index: Symbols, found: Sequence[Symbol]) -> Sequence[Symbol]:
+    """Each symbol once, by address: a module's file and its kallsyms may name the same."""
+    known: dict[tuple[int, str], Symbol] = {}
+    for symbol in found:
+        if _is_place(index, symbol):
+            known.setdefault((symbol.address, symbol.name), symbol)
+    return [known[key] for key in sorted(known)]
 
 
 def _is_place(index: Symbols, symbol: Symbol) -> bool:

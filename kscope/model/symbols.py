@@ -25,8 +25,6 @@ class Symbols(Result, frozen=True, kw_only=True):
     """The symbols that fit, by address."""
 
     symbols: tuple[NamedSymbol, ...]
-    total: int
-    """How many symbols there are in all."""
 
 
 class SymbolsQuery(Query[Symbols], frozen=True, kw_only=True):
