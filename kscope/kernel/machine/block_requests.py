@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from drgn import Object, Program
 from drgn.helpers.linux.block import (
@@ -34,26 +35,37 @@ class Request:
     size_bytes: int
 
 
-def requests_in_flight(program: Program) -> Mapping[str, Sequence[Request]]:
-    """By disk, the oldest first. A queue that cannot be read is left out."""
-    now = int(ktime_get_coarse_ns(program))
-    found: dict[str, list[Request]] = defaultdict(list)
+def busy_requests(program: Program) -> Iterator[tuple[str, Object]]:
+    """The disk's name and ``struct request *`` of each. The rest of a queue that cannot be read is
+    left out."""
     for disk in for_each_disk(program):
         try:
-            found[printable(disk_name(disk))] += _of_queue(disk.queue, now)
+            name = printable(disk_name(disk))
+            for request in islice(request_queue_busy_iter(disk.queue), _MOST):
+                yield name, request
+        except READ_ERRORS:
+            continue
+
+
+def requests_in_flight(program: Program) -> Mapping[str, Sequence[Request]]:
+    """By disk, the oldest first. One that cannot be read is left out."""
+    now = int(ktime_get_coarse_ns(program))
+    found: dict[str, list[Request]] = defaultdict(list)
+    for disk, request in busy_requests(program):
+        try:
+            start = request.io_start_time_ns.value_() or request.start_time_ns.value_()
+            if start:
+                found[disk].append(_read(request, max(0, now - start)))
         except READ_ERRORS:
             continue
     return {disk: sorted(requests, key=lambda r: -r.age_ns) for disk, requests in found.items()}
 
 
-def _of_queue(queue: Object, now: int) -> Iterator[Request]:
-    for _, request in zip(range(_MOST), request_queue_busy_iter(queue), strict=False):
-        start = request.io_start_time_ns.value_() or request.start_time_ns.value_()
-        if start:
-            yield Request(
-                request.value_(),
-                max(0, now - start),
-                bool(op_is_write(req_op(request))),
-                int(blk_rq_pos(request)),
-                int(blk_rq_bytes(request)),
-            )
+def _read(request: Object, age_ns: int) -> Request:
+    return Request(
+        address=request.value_(),
+        age_ns=age_ns,
+        write=bool(op_is_write(req_op(request))),
+        sector=int(blk_rq_pos(request)),
+        size_bytes=int(blk_rq_bytes(request)),
+    )

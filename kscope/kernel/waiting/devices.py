@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from drgn import Object, Program
-from drgn.helpers.linux.block import disk_name, for_each_disk, request_queue_busy_iter
+from drgn.helpers.linux.block import disk_name, for_each_disk
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.slab import slab_object_info
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.machine.block_requests import busy_requests
 from kscope.kernel.unwinding.blocked_stack import Stack
 from kscope.kernel.waiting.waits import Wait
 from kscope.model.text import printable
 
-_MOST_REQUESTS = 5000
 _MOST_BIOS = 1000
 
 JOURNAL_THREAD = "jbd2/"
@@ -109,13 +109,9 @@ class Devices:
     def _in_flight(self) -> dict[int, str]:
         """Each request, its bios and their ``bi_private``, with the disk that it was given to."""
         found: dict[int, str] = {}
-        for disk in for_each_disk(self._program):
+        for disk, request in busy_requests(self._program):
             try:
-                name = printable(disk_name(disk))
-                for _, request in zip(
-                    range(_MOST_REQUESTS), request_queue_busy_iter(disk.queue), strict=False
-                ):
-                    found.update((key, name) for key in _keys(request) if key >> 63)
+                found.update((key, disk) for key in _keys(request) if key >> 63)
             except READ_ERRORS:
                 continue
         return found
