@@ -18,20 +18,16 @@ from drgn.helpers.linux.stack import kernel_stack_trace
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from drgn.helpers.linux.timer import hrtimer_clock_base_for_each, timer_base_for_each
 
-from kscope.app import KscopeApp
 from kscope.dialect import cpus as dialect
 from kscope.model.base import QueryError
 from kscope.model.cpus import Cpu, Cpus, CpusQuery, Ipi, Queued, state_of
-from kscope.model.target import OpenQuery
 from kscope.screens.cpu_grid import CpuGrid
 from kscope.session.answering import answer
-from kscope.session.client import Session
-from kscope.session.process import WorkerProcess
 from kscope.widgets.line import plain
 from tests.lab.catalogue import find
 from tests.lab.oracle import crash
 from tests.on_lab.opening import PANICS, SERIES, open_lab
-from tests.screens.conftest import keys
+from tests.screens.conftest import dashboard_on, keys
 
 pytestmark = pytest.mark.lab
 
@@ -762,9 +758,8 @@ def test_the_grid_costs_as_much_as_there_are_cpus(series: str) -> None:
 async def test_the_grid_of_64_cpus_is_painted_and_scrolls(
     series: str, size: tuple[int, int]
 ) -> None:
-    session = Session(WorkerProcess(OpenQuery(path=str(find("cpus64", series).vmcore))))
-    app = KscopeApp(session)
-    async with app.run_test(size=size) as pilot:
+    vmcore = find("cpus64", series).vmcore
+    async with dashboard_on(vmcore) as app, app.run_test(size=size) as pilot:
         await keys("4")(pilot)
         grid = app.query_one("#cpus-grid", CpuGrid)
         assert grid.line_count() == 64
@@ -777,7 +772,6 @@ async def test_the_grid_of_64_cpus_is_painted_and_scrolls(
         assert "0 I idle" in " ".join(shown().split())
         await keys("G")(pilot)
         assert "63 O offline was never online" in " ".join(shown().split())
-    session.kill()
 
 
 @pytest.mark.parametrize("types", TYPES)

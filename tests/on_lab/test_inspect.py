@@ -7,15 +7,12 @@ from typing import NamedTuple
 import pytest
 
 from kscope.app import KscopeApp
-from kscope.model.target import OpenQuery
 from kscope.model.text import printable
 from kscope.screens.inspect import InspectScreen
-from kscope.session.client import Session
-from kscope.session.process import WorkerProcess
 from kscope.widgets.line import plain
 from tests.lab.catalogue import find
 from tests.on_lab.opening import SERIES
-from tests.screens.conftest import keys, settle
+from tests.screens.conftest import dashboard_on, keys, painted, settle
 
 pytestmark = pytest.mark.lab
 
@@ -35,14 +32,8 @@ async def hostile(request: pytest.FixtureRequest) -> AsyncIterator[Hostile]:
     dump = find("deadlock", request.param)
     names = {task["pid"]: bytes.fromhex(task["comm_hex"]) for task in dump.manifest["tasks"]}
     harmful = {pid: printable(name) for pid, name in names.items() if set(name) & set(_HARMFUL)}
-    session = Session(WorkerProcess(OpenQuery(path=str(dump.vmcore))))
-    yield Hostile(KscopeApp(session), harmful)
-    session.kill()
-
-
-def painted(app: KscopeApp) -> str:
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+    async with dashboard_on(dump.vmcore) as app:
+        yield Hostile(app, harmful)
 
 
 async def test_names_that_are_meant_to_do_harm_are_text_on_every_face(hostile: Hostile) -> None:

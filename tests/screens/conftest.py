@@ -1,6 +1,7 @@
 """The dashboard on the bundled dump through its real worker, and pictures that do not flicker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,21 @@ def unmoving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
+@asynccontextmanager
+async def dashboard_on(path: Path, *, fresh: bool = False) -> AsyncIterator[KscopeApp]:
+    """The dashboard on that dump or log, not yet running; its worker ends with the block."""
+    session = Session(WorkerProcess(OpenQuery(path=str(path))))
+    try:
+        yield KscopeApp(session, fresh=fresh)
+    finally:
+        session.kill()
+
+
 @pytest.fixture
 async def dashboard(demo: Path) -> AsyncIterator[KscopeApp]:
     """The dashboard on the bundled dump, not yet running."""
-    session = Session(WorkerProcess(OpenQuery(path=str(demo))))
-    yield KscopeApp(session)
-    session.kill()
+    async with dashboard_on(demo) as app:
+        yield app
 
 
 async def settle(pilot: Pilot[Any]) -> None:

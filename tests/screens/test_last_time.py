@@ -16,31 +16,23 @@ from textual.pilot import Pilot
 from kscope.app import KscopeApp
 from kscope.model.fingerprint import Fingerprint, FingerprintQuery
 from kscope.model.log import LogQuery
-from kscope.model.target import OpenQuery
 from kscope.screens.log import LogScreen
 from kscope.screens.remembered import LastTime, keep_last_time, last_time
 from kscope.screens.survey import SurveyScreen
 from kscope.session.answering import answer
-from kscope.session.client import Session
-from kscope.session.process import WorkerProcess
 from kscope.target.target import Target
 from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
 from kscope.widgets.text_view import TextView
-from tests.screens.conftest import keys, settle
+from tests.screens.conftest import dashboard_on, keys, settle
 
 
 @asynccontextmanager
 async def opened(dump: Path, *pressed: str, fresh: bool = False) -> AsyncIterator[Pilot[Any]]:
     """The dashboard on ``dump``, after those keys, once it has answered."""
-    session = Session(WorkerProcess(OpenQuery(path=str(dump))))
-    try:
-        app = KscopeApp(session, fresh=fresh)
-        async with app.run_test(size=(120, 40)) as pilot:
-            await keys(*pressed)(pilot)
-            yield pilot
-    finally:
-        session.kill()
+    async with dashboard_on(dump, fresh=fresh) as app, app.run_test(size=(120, 40)) as pilot:
+        await keys(*pressed)(pilot)
+        yield pilot
 
 
 async def leave(dump: Path, *pressed: str) -> None:
@@ -153,13 +145,14 @@ async def test_fresh_begins_with_the_survey(demo: Path) -> None:
 
 async def test_a_reader_who_is_faster_is_not_taken_elsewhere(demo: Path) -> None:
     await leave(demo, "2")
-    worker = WorkerProcess(OpenQuery(path=str(demo)))
-    os.kill(worker.process_id, signal.SIGSTOP)
-    async with KscopeApp(Session(worker)).run_test(size=(120, 40)) as pilot:
-        await pilot.press("down")
-        os.kill(worker.process_id, signal.SIGCONT)
-        await settle(pilot)
-        assert isinstance(screen(pilot), SurveyScreen)
+    async with dashboard_on(demo) as app:
+        worker = app.session.worker_process_id
+        os.kill(worker, signal.SIGSTOP)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.press("down")
+            os.kill(worker, signal.SIGCONT)
+            await settle(pilot)
+            assert isinstance(screen(pilot), SurveyScreen)
 
 
 @pytest.mark.parametrize(

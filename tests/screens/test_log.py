@@ -9,16 +9,13 @@ import pytest
 
 from kscope.app import KscopeApp
 from kscope.model.log import FACILITIES, LogQuery
-from kscope.model.target import OpenQuery
 from kscope.screens.links import AddressLink, CpuLink, LogLink, SymbolLink, TaskLink
 from kscope.screens.log import LogScreen, linked, on_one_line
 from kscope.session.answering import answer
-from kscope.session.client import Session
-from kscope.session.process import WorkerProcess
 from kscope.target.target import Target
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
-from tests.screens.conftest import SIZES, keys, painted, settle
+from tests.screens.conftest import SIZES, dashboard_on, keys, painted, settle
 
 
 def shown(app: KscopeApp) -> TextView:
@@ -162,18 +159,13 @@ async def test_a_vmcore_dmesg_txt_without_its_dump_opens_in_the_log(
     file.write_text(
         "".join(f"[{r.timestamp_ns / 1e9:12.6f}] {r.text}\n" for r in log.records), "utf-8"
     )
-    session = Session(WorkerProcess(OpenQuery(path=str(file))))
-    app = KscopeApp(session)
-    try:
-        async with app.run_test(size=(120, 40)) as pilot:
-            await keys("2")(pilot)
-            assert len(lines(app)) >= len(log.records)
-            reports = app.query_one("#log-reports", TextView)
-            assert reports.line_count() == len(log.reports)
-            await keys("E")(pilot)
-            assert "Kernel panic" in plain(shown(app).line_at(shown(app).cursor, 200))
-    finally:
-        session.kill()
+    async with dashboard_on(file) as app, app.run_test(size=(120, 40)) as pilot:
+        await keys("2")(pilot)
+        assert len(lines(app)) >= len(log.records)
+        reports = app.query_one("#log-reports", TextView)
+        assert reports.line_count() == len(log.reports)
+        await keys("E")(pilot)
+        assert "Kernel panic" in plain(shown(app).line_at(shown(app).cursor, 200))
 
 
 async def test_the_equivalent_follows_the_filter_and_the_time(dashboard: KscopeApp) -> None:

@@ -11,7 +11,7 @@ from kscope.report.notebook import TRIMMED, Block, Notebook, Step
 from kscope.screens.report import ReportScreen
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
-from tests.screens.conftest import SIZES, keys, settle
+from tests.screens.conftest import SIZES, dashboard_on, keys, settle
 
 WRITTEN = Notebook(
     blocks=(
@@ -159,13 +159,9 @@ async def test_the_report_comes_back_under_another_path(
 ) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened(dashboard, pilot)
-    from kscope.model.target import OpenQuery
-    from kscope.session.client import Session
-    from kscope.session.process import WorkerProcess
-
-    (tmp_path / "copy").write_bytes(demo.read_bytes())
-    again = KscopeApp(Session(WorkerProcess(OpenQuery(path=str(tmp_path / "copy")))))
-    async with again.run_test(size=(120, 40)) as pilot:
+    copy = tmp_path / "copy"
+    copy.write_bytes(demo.read_bytes())
+    async with dashboard_on(copy) as again, again.run_test(size=(120, 40)) as pilot:
         await keys("9")(pilot)
         assert [block.id for block in blocks(again)] == ["a", "b"]
         assert str(demo) in again.reports.said

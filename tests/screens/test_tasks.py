@@ -14,16 +14,13 @@ from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
 from kscope.model.base import Address
-from kscope.model.target import OpenQuery
 from kscope.model.tasks import Task, Tasks, TasksQuery
 from kscope.screens.links import TaskLink
 from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskRow
 from kscope.screens.task_tree import Tree
 from kscope.screens.tasks import TasksScreen
-from kscope.session.client import Session
-from kscope.session.process import WorkerProcess
 from kscope.widgets.table import VirtualTable
-from tests.screens.conftest import SIZES, keys, settle
+from tests.screens.conftest import SIZES, dashboard_on, keys, settle
 from tests.widgets.support import screen_lines
 
 
@@ -217,8 +214,7 @@ async def test_the_arrangement_and_columns_are_those_of_the_last_time(
 ) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await quiet("F", "C", "space", "C")(pilot)
-    again = KscopeApp(Session(WorkerProcess(OpenQuery(path=str(demo)))))
-    async with again.run_test(size=(120, 40)) as pilot:
+    async with dashboard_on(demo) as again, again.run_test(size=(120, 40)) as pilot:
         await quiet()(pilot)
         assert comms(again)
         titles = [column.title for column in screen_of(again)._list.columns]
@@ -356,9 +352,7 @@ def test_in_the_tree_no_task_is_lost_whatever_their_parents_are(parents: list[in
 async def test_the_first_page_shows_within_three_tenths_of_a_second(demo: Path) -> None:
     seconds: list[float] = []
     while len(seconds) < 6 and min(seconds, default=1) > 0.3:
-        session = Session(WorkerProcess(OpenQuery(path=str(demo))))
-        dashboard = KscopeApp(session)
-        async with dashboard.run_test(size=(120, 40)) as pilot:
+        async with dashboard_on(demo) as dashboard, dashboard.run_test(size=(120, 40)) as pilot:
             await settle(pilot)
             pressed = time.monotonic()
             dashboard.simulate_key("3")
@@ -368,7 +362,6 @@ async def test_the_first_page_shows_within_three_tenths_of_a_second(demo: Path) 
                 await asyncio.sleep(0.001)
             seconds.append(time.monotonic() - pressed)
             await settle(pilot)
-        session.kill()
     assert min(seconds) < 0.3
 
 
