@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kscope.dialect.crash.interpreter import Interpreter
+from kscope.dialect.crash.interpreter import Context, Interpreter
 from kscope.dialect.crash.user_shell import ShellOutput
 from kscope.target.target import Target
 from tests.dialect.interpreting import error, interpreter, text
@@ -112,6 +112,8 @@ async def test_it_is_said_who_answered(crash: Interpreter, line: str, who: str) 
         ("pte 25", "pte: not answered by kscope or by drgn's crash mode; "
          "nearest: vtop ADDRESS shows the flags of the entries on its way"),
         ("p 1/0", "p: Division by zero."),
+        ("bt -n xyz", "bt: invalid argument: -n xyz"),
+        ("foreach UN bt -n xyz", "bt: invalid argument: -n xyz"),
         ("foreach nosuch bt", 'foreach: unknown argument: "nosuch"'),
         ("set 99999", "set: invalid task or pid value: 99999"),
         ("drgn", "An interactive drgn needs a terminal of its own. drgn CODE runs one piece of "
@@ -155,6 +157,15 @@ async def test_the_radix_holds_for_kscope_and_for_drgn(crash: Interpreter) -> No
     assert "0x" in await text(crash, "task -R flags 1 | grep flags")
 
 
+@pytest.mark.parametrize("command", ["bt", "set", "task"])
+async def test_what_needs_a_current_task_says_that_there_is_none(
+    crash: Interpreter, command: str
+) -> None:
+    crash._context = Context(why_none="this kernel did not panic")
+    said = await error(crash, command)
+    assert said == f"{command}: no current task: this kernel did not panic"
+
+
 # foreach.
 
 
@@ -170,6 +181,17 @@ async def test_foreach_names_are_any_of_and_keywords_all_of(crash: Interpreter) 
         "[kworker/0:1]", "[storlab/trim]", "[storlab/resync]",
     ]  # fmt: skip
     assert await text(crash, "foreach user 'storlab' ps") == ""
+
+
+async def test_foreach_set_says_that_idle_tasks_share_their_pid(crash: Interpreter) -> None:
+    idle = await text(crash, "foreach swapper/0 set")
+    assert idle.splitlines()[1:] == (await text(crash, "set 0")).splitlines()
+    assert "  (1 of 4)  [THREAD_INFO: " in idle
+    assert "(1 of" not in await text(crash, "foreach 1 set")
+
+
+async def test_foreach_leaves_idle_tasks_out_of_backtraces(crash: Interpreter) -> None:
+    assert await text(crash, "foreach 0 bt -n idle") == ""
 
 
 # Values.

@@ -278,6 +278,16 @@ class Interpreter:
             assert self._context is not None
         return self._context
 
+    async def current_task(self, command: str) -> Address:
+        """The current task, for a command that cannot do without.
+
+        :raises CommandError: if there is none.
+        """
+        context = await self.context()
+        if context.task is None:
+            raise CommandError(f"{command}: no current task: {context.why_none}")
+        return context.task
+
     def set_context(self, task: Task) -> None:
         """Make a task the current one."""
         self._context = Context(task=task.task, pid=task.pid, comm=task.comm or "?")

@@ -34,13 +34,12 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     options, words = parse_options(line, "ac:pflsxrtTFVdR:n:", USAGE)
     if _LEFT_TO_DRGN & options.keys():
         return None
-    if options.get("-n", "idle") != "idle":
-        raise CommandError(f"bt: invalid argument: -n {options['-n']}")
+    no_idle = leaves_out_idle(options)
     every = await interpreter.tasks()
     if "-a" in options or "-c" in options:
         cpus = await _cpus(interpreter, options.get("-c", "a"))
         tasks = [task for cpu in cpus for task in every.tasks if task.active and task.cpu == cpu]
-        if "-n" in options:
+        if no_idle:
             tasks = [task for task in tasks if not task.idle]
     elif "-p" in options:
         tasks = [task for task in every.tasks if task.panicked]
@@ -49,11 +48,18 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     elif words:
         tasks = [task for word in words for task in _named(word.text, every.tasks)]
     else:
-        context = await interpreter.context()
-        if context.task is None:
-            raise CommandError(f"bt: no current task: {context.why_none}")
-        tasks = _named(f"{context.task:x}", every.tasks)
+        tasks = _named(f"{await interpreter.current_task('bt'):x}", every.tasks)
     return "\n\n".join(await backtraces(interpreter, tasks, options))
+
+
+def leaves_out_idle(options: dict[str, str]) -> bool:
+    """Whether ``-n idle`` is among the options.
+
+    :raises CommandError: if it is another word that follows ``-n``.
+    """
+    if options.get("-n", "idle") != "idle":
+        raise CommandError(f"bt: invalid argument: -n {options['-n']}")
+    return "-n" in options
 
 
 async def _cpus(interpreter: Interpreter, wanted: str) -> list[int]:

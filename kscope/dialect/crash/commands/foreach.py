@@ -1,10 +1,12 @@
 """``foreach``: a command for each of many tasks."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from kscope.dialect import tasks as tasks_layout
 from kscope.dialect.crash.commands import bt, ps
+from kscope.dialect.crash.commands import set as set_command
 from kscope.dialect.crash.commands import task as task_command
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
@@ -31,20 +33,27 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     at = next((i for i, w in enumerate(words) if w.text in _COMMANDS and not w.is_pattern), None)
     if at is None:
         raise CommandError(f"foreach: no keywords specified\nUsage: {USAGE}")
-    tasks = selected((await interpreter.tasks()).tasks, words[:at])
+    every = (await interpreter.tasks()).tasks
+    tasks = selected(every, words[:at])
     command, arguments = words[at].text, words[at + 1 :]
     if not tasks:
         return ""
     inner = CrashLine(words=tuple(words[at:]))
     if command == "bt":
         options, _ = parse_options(inner, "aflsxrtTdR:n:", bt.USAGE)
-        if "-n" in options:
+        if bt.leaves_out_idle(options):
             tasks = [task for task in tasks if not task.idle]
         return "\n\n".join(await bt.backtraces(interpreter, tasks, options))
     if command in ("ps", "task"):
         addresses = (Word(f"{task.task:x}", f"{task.task:x}") for task in tasks)
         run_command = ps.run if command == "ps" else task_command.run
         return await run_command(interpreter, CrashLine(words=(*inner.words, *addresses)))
+    if command == "set":
+        of_pid = Counter(task.pid for task in every)
+        return "\n\n".join(
+            f"{tasks_layout.title(task)}\n{set_command.shown(task, of_pid[task.pid])}"
+            for task in tasks
+        )
     return "\n\n".join([await _one(interpreter, task, command, arguments) for task in tasks])
 
 
@@ -52,16 +61,11 @@ async def _one(
     interpreter: Interpreter, task: Task, command: str, arguments: Sequence[Word]
 ) -> str:
     """A command with a task as the current one, under that task's title."""
-    title = tasks_layout.title(task)
-    if command == "set":
-        from kscope.dialect.crash.commands.set import shown
-
-        return f"{title}\n{shown(task)}"
     line = CrashLine(words=(Word(command, command), *arguments))
     output = await interpreter.drgn(line, task=task.task)
     text = "\n".join(filter(None, (output.text, output.error)))
     # Most of drgn's commands print it themselves.
-    return text if _TITLE.match(text) else f"{title}\n{text}"
+    return text if _TITLE.match(text) else f"{tasks_layout.title(task)}\n{text}"
 
 
 def selected(tasks: Sequence[Task], words: Sequence[Word]) -> list[Task]:

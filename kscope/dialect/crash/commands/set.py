@@ -57,15 +57,13 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
             wrong = words[1 if found else 0].text
             raise CommandError(f"set: invalid task or pid value: {wrong}")
     else:
-        context = await interpreter.context()
-        if context.task is None:
-            raise CommandError(f"set: no current task: {context.why_none}")
-        found = [task for task in tasks if task.task == context.task]
+        current = await interpreter.current_task("set")
+        found = [task for task in tasks if task.task == current]
     interpreter.set_context(found[0])
     return shown(found[0], sum(task.pid == found[0].pid for task in tasks))
 
 
-def shown(task: Task, same_pid: int = 1) -> str:
+def shown(task: Task, same_pid: int) -> str:
     """A task as ``set`` prints it.
 
     :param same_pid: how many tasks have its PID, as the idle tasks have 0.

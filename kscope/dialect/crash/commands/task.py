@@ -23,10 +23,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     tasks = (await interpreter.tasks()).tasks
     names = [word.text for word in words]
     if not names:
-        context = await interpreter.context()
-        if context.task is None:
-            raise CommandError(f"task: no current task: {context.why_none}")
-        names = [f"{context.task:x}"]
+        names = [f"{await interpreter.current_task('task'):x}"]
     chosen: list[Task] = []
     for name in names:
         found = tasks_numbered(tasks, name)
