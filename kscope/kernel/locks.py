@@ -17,7 +17,7 @@ from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.lock_owners import Owner, owner_of
 from kscope.kernel.waiting.lock_sleepers import lock_sleepers
 from kscope.kernel.waiting.spinning import spinlocks
-from kscope.kernel.waiting.wait_categories import caller, category_of
+from kscope.kernel.waiting.wait_categories import caller, category_of, is_throttled
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
 from kscope.kernel.waiting.waits import Queued, Wait, Waits, flushed_work
 from kscope.model.base import Address
@@ -212,8 +212,7 @@ class _Graph:
             node.category, node.words = "io", f"for {frozen} to be thawed"
             return
         node.category, node.words = category_of(wait, node.functions, node.in_iowait)
-        throttled = any(name.startswith("balance_dirty_pages") for name in node.functions)
-        if (node.category == "io" or throttled) and node.stack is not None:
+        if (node.category == "io" or is_throttled(node.functions)) and node.stack is not None:
             node.device = self._devices.of(wait, node.stack)
             if node.device:
                 node.words += f" on {node.device}"

@@ -1,7 +1,6 @@
 """Who has the memory: shared by what tells of its exhaustion."""
 
-import re
-
+from kscope.kernel.waiting.wait_categories import is_throttled
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence
@@ -14,8 +13,6 @@ _MIB = 1 << 20
 
 _MANY = 3
 """Tasks in direct reclaim at the same moment, one of them for long."""
-
-_THROTTLED = re.compile(r"balance_dirty_pages")
 
 
 def size(value: int | None) -> str:
@@ -58,7 +55,7 @@ def reclaiming(facts: Facts) -> list[Blocked]:
     return [
         task
         for task in facts.locks.blocked
-        if task.category == "memory" and not any(map(_THROTTLED.match, task.functions))
+        if task.category == "memory" and not is_throttled(task.functions)
     ]
 
 

@@ -15,6 +15,7 @@ from drgn.helpers.linux.slab import slab_object_info
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.machine.block_requests import busy_requests
 from kscope.kernel.unwinding.blocked_stack import Stack
+from kscope.kernel.waiting.wait_categories import is_throttled
 from kscope.kernel.waiting.waits import Wait
 from kscope.model.text import printable
 
@@ -70,7 +71,7 @@ class Devices:
 
     def _by_writeback(self, wait: Wait | None, stack: Stack) -> str:  # noqa: ARG002
         """A writer that is throttled has the device's ``bdi_writeback`` on its stack."""
-        if not any(name.startswith("balance_dirty_pages") for name in stack.functions):
+        if not is_throttled(stack.functions):
             return ""
         return next((self._writebacks[w] for w in stack.words if w in self._writebacks), "")
 

@@ -1,10 +1,13 @@
 """What kind of thing a blocked task waits for, told from the functions it sleeps in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kscope.kernel.waiting.waits import Wait
 from kscope.model.locks import Category
+
+_THROTTLE = "balance_dirty_pages"
+"""How the names begin of what makes a writer wait until others' dirty pages are written."""
 
 _LOCKS = {"mutex", "rwsem", "rt_mutex", "semaphore", "percpu_rwsem"}
 
@@ -15,7 +18,7 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
         r"__alloc_pages_(?:slowpath|direct_reclaim)|shrink_(?:node|lruvec|inactive_list|slab)|"
         r"mem_cgroup_handle_over_high|mem_cgroup_oom_synchronize|congestion_wait")),
     ("memory", "for dirty pages to be written (throttled)", re.compile(
-        r"balance_dirty_pages")),
+        _THROTTLE)),
     ("io", "for a frozen filesystem to be thawed", re.compile(r"freeze_super|sb_start_write|"
         r"__sb_start_write|sb_wait_write")),
     ("io", "for a journal commit", re.compile(
@@ -47,6 +50,11 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
         r"flush_(?:work|workqueue|delayed_work)|__flush_(?:work|workqueue)|drain_workqueue|"
         r"cancel_(?:delayed_)?work_sync|__cancel_work")),
 )  # fmt: skip
+
+
+def is_throttled(functions: Iterable[str]) -> bool:
+    """Whether somebody who sleeps in them is a writer that is throttled."""
+    return any(function.startswith(_THROTTLE) for function in functions)
 
 
 def category_of(
