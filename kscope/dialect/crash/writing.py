@@ -7,11 +7,11 @@ _SLICE = 500
 """Lines that are written in a few milliseconds."""
 
 
-async def written(lines: Iterable[str], between: str = "\n") -> str:
+async def written(lines: Iterable[str]) -> str:
     """The lines as one text. Every so many of them keys are taken and the screen is painted."""
     done: list[str] = []
     for line in lines:
         done.append(line)
         if len(done) % _SLICE == 0:
             await asyncio.sleep(0)
-    return between.join(done)
+    return "\n".join(done)

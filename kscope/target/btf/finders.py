@@ -148,7 +148,7 @@ class ObjectFinder:
         self._modules = modules
         reader = Reader(prog, types.find_anonymous)
         self.globals = GlobalTypes(prog, symbols, reader, release)
-        self._statics = StaticVariables(prog, symbols, reader)
+        self._statics = StaticVariables(symbols, reader)
         per_cpu_start = symbols.unique("__per_cpu_start")
         self._vmlinux = _Names(
             prog,

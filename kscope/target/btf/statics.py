@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from drgn import Program, Symbol, Type
+from drgn import Symbol, Type
 
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.expressions import Reader
@@ -57,8 +57,7 @@ class Static(NamedTuple):
 class StaticVariables:
     """The static variables of a dump that share their names."""
 
-    def __init__(self, prog: Program, symbols: KernelSymbols, reader: Reader) -> None:
-        self._prog = prog
+    def __init__(self, symbols: KernelSymbols, reader: Reader) -> None:
         self._symbols = symbols
         self._reader = reader
 
