@@ -100,6 +100,9 @@ class _Graph:
         self._rows = {int(row.task): row for row in table.rows}
         stacks = {found.address: found.raw.stack for found in table.found}
         self._stacks = stacks
+        self._row_by_stack = {
+            stack: self._rows[address] for address, stack in stacks.items() if stack
+        }
         self._thread_size = int(self._program["THREAD_SIZE"])
         self._waits = Waits(self._program, stacks)
         journal_threads = {
@@ -268,25 +271,25 @@ class _Graph:
         holders: dict[int, list[int]] = {lock: [] for lock in waiting}
         until = time.process_time() + _SECONDS_FOR_STACKS
         try:
-            layout = Layout(
-                self._program, "struct task_struct", {"stack": ("stack",), "sp": ("thread.sp",)}
-            )
-            size = int(self._program["THREAD_SIZE"])
+            layout = Layout(self._program, "struct task_struct", {"sp": ("thread.sp",)})
         except READ_ERRORS as error:
             self._readings.note("who may hold locks that do not record it", reason(error))
             return
-        for address in self._rows:
+        for address, stack in self._stacks.items():
             if time.process_time() > until:
                 self._readings.note(
                     "who may hold locks that do not record it",
                     f"not every stack could be searched within {_SECONDS_FOR_STACKS} s",
                 )
                 break
+            if not stack:
+                continue
             try:
-                stack, pointer = layout.read(address)
-                if not stack <= pointer < stack + size:
+                (pointer,) = layout.read(address)
+                end = stack + self._thread_size
+                if not stack <= pointer < end:
                     continue
-                used = self._program.read(pointer, stack + size - pointer)
+                used = self._program.read(pointer, end - pointer)
             except READ_ERRORS:
                 continue
             for lock, needle in needles.items():
@@ -345,12 +348,9 @@ class _Graph:
 
     def _on_stack(self, address: int) -> str:
         """Whoever waits for what it has itself submitted has the completion on its own stack."""
-        size = self._thread_size
-        for task, stack in self._stacks.items():
-            if stack is not None and stack <= address < stack + size and task in self._rows:
-                row = self._rows[task]
-                return f"on the stack of {row.comm} {row.pid}"
-        return ""
+        # A stack is aligned to its size (THREAD_ALIGN).
+        row = self._row_by_stack.get(address & -self._thread_size)
+        return "" if row is None else f"on the stack of {row.comm} {row.pid}"
 
     def _roots(self, graph: WaitGraph) -> Iterator[Root]:
         for end in graph.ends():
