@@ -31,7 +31,7 @@ _HEADER = "HBBIIIII"
 """magic, version, flags, hdr_len, type_off, type_len, str_off, str_len."""
 HEADER_SIZE = struct.calcsize("<" + _HEADER)
 _MAGIC = 0xEB9F
-_MAX_SIZE = 1 << 28
+MAX_SIZE = 1 << 28
 """Far above any kernel's BTF (4 to 10 MB); only keeps a damaged size from being believed."""
 _UNUSED_INFO_BITS = 0x60FF0000
 
@@ -305,7 +305,7 @@ class Btf:
 
 def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, bytes]:
     """The type section and the string section of BTF data, by its checked header."""
-    if len(data) > _MAX_SIZE:
+    if len(data) > MAX_SIZE:
         raise DamagedBtfError(f"it claims to be {len(data)} bytes long, which no kernel's is")
     (type_start, type_size), (string_start, string_size) = _header(data, len(data), little_endian)
     strings = data[string_start : string_start + string_size]

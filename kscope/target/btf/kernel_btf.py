@@ -7,10 +7,9 @@ from collections.abc import Callable
 from drgn import PlatformFlags, Program
 
 from kscope.target.btf.errors import GIVE_VMLINUX, BtfError
-from kscope.target.btf.format import HEADER_SIZE, Btf, Strings, string_section
+from kscope.target.btf.format import HEADER_SIZE, MAX_SIZE, Btf, Strings, string_section
 
 _CACHE_KEY = "kscope vmlinux btf"
-_MAX_SIZE = 1 << 28
 
 
 class KernelBtf:
@@ -35,7 +34,7 @@ class KernelBtf:
                 " types.",
                 GIVE_VMLINUX,
             )
-        if not 0 < end - start <= _MAX_SIZE:
+        if not 0 < end - start <= MAX_SIZE:
             raise BtfError(f"The dump's BTF has the impossible size {end - start}.")
         self._start, self._size = start, end - start
 
