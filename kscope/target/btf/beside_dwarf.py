@@ -19,7 +19,7 @@ import msgspec
 from drgn import FaultError, FindObjectFlags, Object, Program, Type, TypeKindSet
 
 from kscope.target.btf.errors import BtfError
-from kscope.target.btf.finders import IN_MODULES, TypeFinder, find_in_sections
+from kscope.target.btf.finders import IN_MODULES, ModuleNames, TypeFinder
 from kscope.target.btf.format import Strings
 from kscope.target.btf.kernel_btf import KernelBtf
 from kscope.target.btf.modules import KernelModules, ModuleDebugInfo
@@ -71,11 +71,11 @@ class ModulesBesideDwarf:
         return self._types.find_in_modules(wanted, name)
 
     def _find_object(
-        self, prog: Program, name: str, flags: FindObjectFlags, _filename: str | None
+        self, _prog: Program, name: str, flags: FindObjectFlags, _filename: str | None
     ) -> Object | None:
-        if not self._may_define(name) or self._types is None:
+        if not self._may_define(name) or self._names is None:
             return None
-        return find_in_sections(prog, self._types.sections_with(name), name, flags)
+        return self._names.find(name, flags)
 
     def _may_define(self, name: str) -> bool:
         if self._modules.opening or self._strings is None:
@@ -90,6 +90,10 @@ class ModulesBesideDwarf:
     def _types(self) -> TypeFinder | None:
         btf = self._from_vmlinux(KernelBtf.read)
         return TypeFinder(self._prog, btf, self._modules) if btf else None
+
+    @cached_property
+    def _names(self) -> ModuleNames | None:
+        return ModuleNames(self._prog, self._types) if self._types else None
 
     def _from_vmlinux(self, read: Callable[[KernelBtf], T]) -> T | None:
         try:

@@ -144,11 +144,11 @@ class ObjectFinder:
         release: str,
     ) -> None:
         self._prog = prog
-        self._types = types
         self._modules = modules
         reader = Reader(prog, types.find_anonymous)
         self.globals = GlobalTypes(prog, symbols, reader, release)
         self._statics = StaticVariables(symbols, reader)
+        self._in_modules = ModuleNames(prog, types)
         per_cpu_start = symbols.unique("__per_cpu_start")
         self._vmlinux = _Names(
             prog,
@@ -193,7 +193,7 @@ class ObjectFinder:
         found = self._vmlinux.find(name, flags & ~FindObjectFlags.VARIABLE)
         if found is not None or name in self.globals:
             return found
-        return find_in_sections(self._prog, self._types.sections_with(name), name, flags)
+        return self._in_modules.find(name, flags)
 
     def _find_in_table(self, name: str, flags: FindObjectFlags) -> Object | None:
         found = self.globals.find(name)
@@ -206,15 +206,23 @@ class ObjectFinder:
         return Object(self._prog, drgn_type, address=address)
 
 
-def find_in_sections(
-    prog: Program, sections: Iterable[Section], name: str, flags: FindObjectFlags
-) -> Object | None:
-    """The first module's constant, function or per-CPU variable of a name."""
-    for section in sections:
-        found = _Names(prog, section).find(name, flags)
-        if found is not None:
-            return found
-    return None
+class ModuleNames:
+    """What the modules' BTF has that is not a type. Each section is listed once."""
+
+    def __init__(self, prog: Program, types: TypeFinder) -> None:
+        self._prog = prog
+        self._types = types
+        self._sections: dict[Section, _Names] = {}
+
+    def find(self, name: str, flags: FindObjectFlags) -> Object | None:
+        """The first module's constant, function or per-CPU variable of a name."""
+        for section in self._types.sections_with(name):
+            if section not in self._sections:
+                self._sections[section] = _Names(self._prog, section)
+            found = self._sections[section].find(name, flags)
+            if found is not None:
+                return found
+        return None
 
 
 class _Names:
