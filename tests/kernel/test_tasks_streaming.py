@@ -85,6 +85,15 @@ def test_memory_of_which_threads_still_have_shares_is_left_open_not_told_short(
     }
 
 
+def test_other_questions_have_their_turn_while_shares_of_memory_are_added_up(
+    unread: Target,
+) -> None:
+    table = TaskTable(unread)
+    turns = [step.done for step in table.read_on()]
+    # The tasks are gone through twice: before Linux 6.2 each thread has shares of its own.
+    assert turns == [*range(10, len(table.rows), 10)] * 2
+
+
 def test_a_filter_holds_for_parts_too(unread: Target) -> None:
     parts, whole = run(slices(unread, TasksQuery(kthreads=True)))
     assert parts

@@ -194,6 +194,8 @@ class TaskTable:
                 yield Progress(len(self.rows), 0, "reading tasks")
         if self._memory_comes_last:
             for count, task in enumerate(self.found):
+                if count and count % _SLICE == 0:
+                    yield Progress(count, len(self.found), "reading the memory of tasks")
                 if task.raw.mm:
                     self.rows[count] = self._with_memory(self.rows[count], task)
         self.complete = True
