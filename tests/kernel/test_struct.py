@@ -1,6 +1,7 @@
 """Objects as trees of members, against drgn's own reading of the bundled dump."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,16 @@ from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect.struct import text
+from kscope.kernel.access.fields import of_type
+from kscope.kernel.access.memory_image import MemoryImage
+from kscope.kernel.objects.identify_address import Addresses, Identity
+from kscope.kernel.objects.values import Values
 from kscope.kernel.struct import structure
 from kscope.model.base import QueryError
 from kscope.model.struct import Member, StructQuery, Structure
+from kscope.model.target import OpenQuery
+from kscope.session.answering import finish
+from kscope.target.opening import open_target
 from kscope.target.target import Target
 
 
@@ -198,3 +206,22 @@ def test_a_member_that_is_not_there_is_named_with_one_that_is_near(demo_target: 
     with pytest.raises(QueryError, match="no member com") as refused:
         one(demo_target, "com")
     assert "comm" in refused.value.hint
+
+
+def test_a_word_is_looked_up_also_where_the_kernels_addresses_have_57_bits(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    somewhere, in_direct_map = 0xFFFF_C7FF_0000_0000, 0xFF11_0000_1234_5000
+    word = in_direct_map.to_bytes(8, "little")
+
+    def read(_address: int, count: int, offset: int, _physical: bool) -> bytes:
+        return word[offset : offset + count]
+
+    target.program.add_memory_segment(somewhere, 8, read, False)
+    addresses = Addresses(target)
+    monkeypatch.setattr(addresses, "identify", lambda at: Identity("slab", f"object at {at:x}"))
+    field = of_type(target.program, target.program.type("unsigned long"))
+    image = MemoryImage(target.program, somewhere, 8)
+    member = Values(target, addresses).member(field, image, 0, 1)
+    assert member.target == f"object at {in_direct_map:x}"

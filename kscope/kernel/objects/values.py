@@ -18,8 +18,6 @@ from kscope.target.target import Target
 _LONGEST_STRING = 100
 """Characters of a string that are shown of what a ``char *`` points at."""
 
-_KERNEL_HALF = (1 << 17) - 1
-"""The highest bits of the kernel's addresses, with four levels of page tables."""
 _PLACES = ("symbol", "function", "task", "stack", "slab", "free-slab", "page", "vmap", "per-cpu")
 
 Value = int | float | bool | str | None
@@ -197,7 +195,7 @@ class Values:
     def _address_in(self, field: Field, value: int, image: MemoryImage) -> Identity | None:
         """What an ``unsigned long`` or the like points at that looks as if it held an address."""
         word = value & (1 << 64) - 1
-        if field.size != 8 or field.bit_size is not None or word >> 47 != _KERNEL_HALF:
+        if field.size != 8 or field.bit_size is not None or not word >> 63:
             return None
         identity = self._identify(word, image)
         return identity if identity.kind in _PLACES else None
