@@ -1,13 +1,13 @@
 """Backtraces of chosen tasks."""
 
-import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from drgn import Object
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
-from kscope.kernel.access.symbols import symbols_of
+from kscope.kernel.access.symbols import Symbols, symbols_of
 from kscope.kernel.process.task_table import task_table_in_slices
+from kscope.kernel.unwinding.stack_words import stack_words
 from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.backtrace import Backtrace, BacktraceQuery, Backtraces, StackWord
 from kscope.model.base import Address, Progress, QueryError
@@ -48,26 +48,25 @@ def _backtrace(target: Target, task: Task, *, raw: bool) -> Backtrace:
     stack = unwind(target, task.task)
     if not raw:
         return Backtrace(task=task, stack=stack)
+    program = target.program
     try:
-        words = tuple(_words(target, task.task))
+        start = Object(program, "struct task_struct *", task.task).stack.value_()
+        words, why = stack_words(program, start, start + int(program["THREAD_SIZE"]))
     except READ_ERRORS as error:
         return Backtrace(task=task, stack=stack, words_why=reason(error))
-    return Backtrace(task=task, stack=stack, words=words)
+    shown = tuple(_with_symbols(symbols_of(target), words))
+    return Backtrace(task=task, stack=stack, words=shown, words_why=why)
 
 
-def _words(target: Target, address: int) -> Iterator[StackWord]:
-    program, symbols = target.program, symbols_of(target)
-    size = int(program["THREAD_SIZE"])
-    start = Object(program, "struct task_struct *", address).stack.value_()
-    data = program.read(start, size)
-    for index, word in enumerate(struct.unpack(f"<{size // 8}Q", data)):
+def _with_symbols(symbols: Symbols, words: Iterable[tuple[int, int]]) -> Iterator[StackWord]:
+    for address, word in words:
         name, code, module = "", False, ""
         # Below lies user space, where no symbol is.
         if word >> 47 == 0x1FFFF and (symbol := symbols.at(word)) is not None:
             offset = word - symbol.address
             name = printable(symbol.name) + (f"+{offset}" if offset else "")
             code, module = symbols.is_code(symbol), symbols.module_of(word)
-        yield StackWord(Address(start + 8 * index), Address(word), name, code, module)
+        yield StackWord(Address(address), Address(word), name, code, module)
 
 
 ANSWERS = {BacktraceQuery: backtraces}

@@ -23,6 +23,7 @@ from kscope.kernel.processor.runqueues import Runqueue
 from kscope.kernel.processor.timers import jiffy_ns, timers
 from kscope.kernel.processor.watchdog import lockup, threshold_seconds, tick, watchdog
 from kscope.kernel.processor.work_pools import work_pools
+from kscope.kernel.unwinding.stack_words import stack_words
 from kscope.model.base import Address, Part, Progress, QueryError
 from kscope.model.cpus import (
     INTERRUPT_FLAG,
@@ -224,7 +225,7 @@ class _Answer:
                 segments=tuple(_segment(self._target, stretch) for stretch in found),
             )
         if query.raw and task is not None:
-            words = collect(readings, "stack", lambda: _raw_stack(program, task))
+            words = collect(readings, "stack", lambda: _raw_stack(program, task, readings))
             result = msgspec.structs.replace(result, raw_stack=words)
         if query.timers:
             result = msgspec.structs.replace(result, timers=timers(program, cpu, readings))
@@ -312,12 +313,13 @@ def _target(target: Target, name: str, value: int) -> str:
     return addresses_of(target).identify(value).text
 
 
-def _raw_stack(program: Program, task: Object) -> Iterable[StackWord]:
+def _raw_stack(program: Program, task: Object, readings: Readings) -> Iterable[StackWord]:
     start = task.stack.value_()
-    data = program.read(start, int(program["THREAD_SIZE"]))
-    words = struct.unpack(f"<{len(data) // 8}Q", data)
+    words, why = stack_words(program, start, start + int(program["THREAD_SIZE"]))
+    if why:
+        readings.note("stack", why)
     first = program.symbol("_stext").address
-    for index, word in enumerate(words):
+    for address, word in words:
         name, offset = "", 0
         if word >= first:
             try:
@@ -325,7 +327,7 @@ def _raw_stack(program: Program, task: Object) -> Iterable[StackWord]:
                 name, offset = printable(symbol.name), word - symbol.address
             except LookupError:
                 pass
-        yield StackWord(Address(start + 8 * index), Address(word), name, offset)
+        yield StackWord(Address(address), Address(word), name, offset)
 
 
 ANSWERS = {CpusQuery: cpus}

@@ -31,7 +31,7 @@ class Backtrace(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[StackWord, ...] = ()
     """The whole of its stack from the lowest address up; empty unless asked for."""
     words_why: str = ""
-    """Why that could not be read."""
+    """Why that, or pages of it, could not be read."""
 
 
 class Backtraces(Result, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from kscope.demo import unpack
-from kscope.kernel.process import task_stack
 from kscope.kernel.process.states import States
 from kscope.kernel.process.task_table import TaskTable, task_rows, task_table
+from kscope.kernel.unwinding.stack_words import stack_words
 from kscope.model.base import QueryError
 from kscope.model.task import TaskDetail, TaskQuery
 from kscope.model.tasks import Task, TasksQuery
@@ -235,5 +235,6 @@ def test_functions_on_a_stack_of_which_a_page_is_missing_are_named_from_the_othe
     found = next(f for f in table.found if f.address == named(rows, "logrotated").task)
     assert found.raw.stack is not None
     below = found.raw.stack - 4096
-    words = task_stack._words_there_are(demo_target, below - 8, found.raw.stack + 16)
+    words, why = stack_words(demo_target.program, below - 8, found.raw.stack + 16)
     assert [address for address, _ in words] == [found.raw.stack, found.raw.stack + 8]
+    assert f"{below - 8:#x} is not mapped" in why

@@ -1,14 +1,14 @@
 """One task's stack with what crash's ``bt -f``, ``bt -t`` and drgn's ``bt -V`` add to it."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from drgn import FaultError, Object, StackFrame, TypeKind
+from drgn import Object, StackFrame, TypeKind
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.process.task_table import FoundTask
+from kscope.kernel.unwinding.stack_words import stack_words
 from kscope.kernel.unwinding.telling import telling_frames
 from kscope.kernel.unwinding.unwind import unwinder
 from kscope.model.base import Address
@@ -77,24 +77,12 @@ def _text_symbols(
     # As crash does, one word lower: where the innermost return address lies.
     start = max(stack, min(on_it) - _WORD) & -_WORD if on_it else stack
     symbols = symbols_of(target)
-    for address, word in _words_there_are(target, start, top):
+    for address, word in stack_words(target.program, start, top).words:
         if word < _KERNEL_SPACE:
             continue
         symbol = symbols.at(word)
         if symbol is not None and symbols.is_code(symbol):
-            yield TextSymbol(address, word, symbols.text_of(symbol, word))
-
-
-def _words_there_are(target: Target, start: int, end: int) -> Iterator[tuple[Address, Address]]:
-    """Each word and where it lies, without those of pages that are missing: a missing page is a
-    likely reason for looking at the words at all."""
-    page = target.program["PAGE_SIZE"].value_()
-    while start < end:
-        following = min((start // page + 1) * page, end)
-        with contextlib.suppress(FaultError):
-            words = _addresses(target.program.read(start, following - start))
-            yield from ((Address(start + index * _WORD), word) for index, word in enumerate(words))
-        start = following
+            yield TextSymbol(Address(address), Address(word), symbols.text_of(symbol, word))
 
 
 def _variables(target: Target, address: int) -> Iterator[FrameVariables]:

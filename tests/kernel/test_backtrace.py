@@ -1,0 +1,54 @@
+"""Whole stacks as ``bt -t`` shows them, also those of which a page is not in the dump."""
+
+import pytest
+from drgn import FaultError
+from drgn.helpers.linux.pid import find_task
+
+from kscope.dialect.backtrace import text_symbols
+from kscope.model.backtrace import Backtrace, BacktraceQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer, finish
+from kscope.target.opening import open_target
+from kscope.target.target import Target
+
+_PAGE = 4096
+
+
+def of_init(target: Target) -> Backtrace:
+    (found,) = answer(target, BacktraceQuery(tasks="1", raw=True)).backtraces
+    return found
+
+
+def stack_of_init(target: Target) -> int:
+    return int(find_task(target.program, 1).stack.value_())
+
+
+@pytest.fixture
+def without_a_page(demo: object) -> Target:
+    """The bundled dump without the lowest page of init's stack."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+
+    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
+        raise FaultError("Excluded page", address)
+
+    target.program.add_memory_segment(stack_of_init(target), _PAGE, excluded, False)
+    return target
+
+
+def test_a_whole_stack_has_every_word_and_says_nothing(demo_target: Target) -> None:
+    found = of_init(demo_target)
+    size = int(demo_target.program["THREAD_SIZE"])
+    start = stack_of_init(demo_target)
+    assert [word.address for word in found.words] == list(range(start, start + size, 8))
+    assert found.words_why == ""
+
+
+def test_the_words_above_a_missing_page_are_there_and_the_gap_is_told(
+    demo_target: Target, without_a_page: Target
+) -> None:
+    found, whole = of_init(without_a_page), of_init(demo_target)
+    assert found.words == whole.words[_PAGE // 8 :]
+    assert "excluded" in found.words_why
+    shown = text_symbols(found, whole=False)
+    assert found.words_why in shown
+    assert "schedule at" in shown
