@@ -10,6 +10,7 @@ from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.expression.c_expression import Evaluator
 from kscope.kernel.expression.language import Expressions, Named
+from kscope.kernel.expression.per_cpu import PerCpu
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.kernel.objects.values import Values, described
 from kscope.model.base import Address, QueryError
@@ -46,12 +47,7 @@ def evaluate(target: Target, query: EvaluateQuery) -> Value:
 
 def _whole_per_cpu_variable(target: Target, name: str) -> Named | None:
     """All CPUs' copies of a per-CPU variable that is named without a CPU."""
-    if not name.isidentifier():
-        return None
-    for symbol in symbols_of(target).named(name):
-        if symbols_of(target).per_cpu_at(symbol.address) is not None:
-            return Expressions(target).evaluate(f"{name}:a")
-    return None
+    return Expressions(target).evaluate(f"{name}:a") if PerCpu(target).names(name) else None
 
 
 def _copies(expression: str, value: Named) -> Value:

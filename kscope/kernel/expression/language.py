@@ -116,7 +116,7 @@ class Expressions:
         try:
             typed = self._type_and_rest(text)
             if typed is None:
-                whole = self._is_whole(text)
+                whole = self._per_cpu_variables.names(text)
                 return self._located(self.evaluate(f"{text}:a" if whole else text))
             type_, members, rest = typed
             if rest:
@@ -519,13 +519,6 @@ class Expressions:
         return Named(task, f"((struct task_struct *){task.value_():#x})")
 
     # Per-CPU variables.
-
-    def _is_whole(self, name: str) -> bool:
-        """Whether it is the name of a per-CPU variable, without a CPU: all its copies are meant."""
-        return name.isidentifier() and any(
-            self._symbols.per_cpu_at(symbol.address) is not None
-            for symbol in self._symbols.named(name)
-        )
 
     def _is_per_cpu(self, named: Named) -> bool:
         found = named.object

@@ -23,8 +23,18 @@ class PerCpu:
         """Whether a per-CPU variable is at ``address``, where the kernel or a module has it."""
         if self._symbols.per_cpu_at(address) is not None:
             return True
-        return not self._symbols.at(address) and any(
-            start <= address < start + size for start, size in self._module_per_cpu_regions()
+        # Since Linux kernel commit 9d7de2aa8b41 ("x86/percpu/64: Use relative percpu offsets") (in
+        # v6.15) they are linked in the kernel's half, and those of modules go on from there over
+        # addresses at which there is something else.
+        if address >> 63 and self._symbols.at(address):
+            return False
+        regions = self._module_per_cpu_regions()
+        return any(start <= address < start + size for start, size in regions)
+
+    def names(self, name: str) -> bool:
+        """Whether ``name`` alone is a per-CPU variable, without a CPU: all its copies are meant."""
+        return name.isidentifier() and any(
+            self.has(symbol.address) for symbol in self._symbols.named(name)
         )
 
     def _module_per_cpu_regions(self) -> list[tuple[int, int]]:
