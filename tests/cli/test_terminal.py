@@ -149,7 +149,7 @@ def test_a_connection_that_is_lost_ends_it_keeps_the_place_and_leaves_no_worker(
     terminal.wait_for("hung_task: blocked tasks")
     terminal.press("2")
     # Answered after which dump it is, without which nothing can be kept.
-    terminal.wait_for("hung-task kworker/0:1:17")
+    terminal.wait_for("hung-task rtowner")
     workers = workers_of(terminal.process_id)
     terminal.hang_up()
     processes = [terminal.process_id, *workers]
