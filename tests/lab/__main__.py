@@ -44,15 +44,16 @@ def build(wanted: Sequence[str], series: Sequence[str]) -> None:
     sources = chosen | {variant.source for variant in variants}
 
     kernels = fetch(SERIES if "wrong-vmlinux" in chosen else series)
-    guests: dict[str, Callable[[], object]] = {
+    guests: dict[str, Callable[[], object]] = {}
+    if "live" in chosen:
+        wanted_live = [each for each in LIVE_SERIES if each in series]
+        guests |= {f"{each} live": partial(ensure_seen, each) for each in wanted_live}
+    guests |= {
         f"{kernel.series} {each.name}": partial(build_scenario, each, kernel)
         for each in SCENARIOS
         for kernel in kernels
         if each.name in sources and kernel.series in series and kernel.series in each.series
     }
-    if "live" in chosen:
-        wanted_live = [each for each in LIVE_SERIES if each in series]
-        guests |= {f"{each} live": partial(ensure_seen, each) for each in wanted_live}
     failures = run_all(guests)
     failures |= run_all(
         {f"{each.series} {each.name}": partial(build_variant, each) for each in variants}
@@ -60,7 +61,8 @@ def build(wanted: Sequence[str], series: Sequence[str]) -> None:
     for name, error in failures.items():
         say(f"{name}: FAILED: {error}")
     if failures:
-        raise LabError(f"{len(failures)} not built: {', '.join(failures)}")
+        reasons = [f"{name}: {str(error).splitlines()[0]}" for name, error in failures.items()]
+        raise LabError("\n".join([f"{len(failures)} not built:", *reasons]))
     say(f"all built: {len(guests)} guests, {len(variants)} variants")
 
 

@@ -12,7 +12,7 @@ from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, 
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
 from tests.lab.kernel import Kernel
 from tests.lab.manifest import make_manifest, write_manifest
-from tests.lab.qemu import Guest, read_facts
+from tests.lab.qemu import Guest, booting_again, read_facts
 from tests.lab.scenarios import Scenario, scenario
 
 # Generous: a busy machine makes a guest slow, and QEMU under TCG is slow as it is.
@@ -49,10 +49,14 @@ def _manifest(scenario: Scenario, kernel: Kernel, dump: Path) -> dict[str, Any]:
 
 def _take_dump(scenario: Scenario, kernel: Kernel, new: Path) -> None:
     images = ensure_images(kernel)
-    with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
-        _run_guest(scenario, kernel, images, Path(work), new)
-        for name in ("console.log", "facts.jsonl"):
-            shutil.copy(Path(work) / name, new / name)
+
+    def attempt() -> None:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=new) as work:
+            _run_guest(scenario, kernel, images, Path(work), new)
+            for name in ("console.log", "facts.jsonl"):
+                shutil.copy(Path(work) / name, new / name)
+
+    booting_again(attempt)
     shutil.copy(images.module, new / "storlab.ko")
 
 
@@ -103,6 +107,7 @@ def _run_guest(
         disks.append(kdump.make_data_disk("data", 64, work))
     failing_disk = kdump.make_data_disk("failing", 64, work) if scenario.failing_disk else None
     with _start_guest(scenario, kernel, images, work, disks, failing_disk=failing_disk) as guest:
+        guest.wait_for_boot()
         guest.wait_for_fact("ready", SETUP_SECONDS)
         if scenario.nmi:
             guest.inject_nmi()

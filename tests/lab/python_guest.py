@@ -30,7 +30,7 @@ from tests.lab.cache import (
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images
 from tests.lab.kdump import copy_sparse
 from tests.lab.kernel import Kernel, ensure_kernel
-from tests.lab.qemu import Guest
+from tests.lab.qemu import Guest, booting_again
 
 SOURCES = GUEST_SOURCES / "live"
 LIVE_SERIES = ("6.12",)
@@ -208,7 +208,8 @@ def ensure_seen(series: str) -> Path:
         if not key_file.exists() or key_file.read_text() != key:
             say(f"{series} live: booting")
             with making(directory) as new:
-                _look(kernel, images, ensure_disk(), new)
+                disk = ensure_disk()
+                booting_again(lambda: _look(kernel, images, disk, new))
                 (new / "key").write_text(key)
             say(f"{series} live: done")
     return directory
@@ -238,6 +239,7 @@ def _look(kernel: Kernel, images: GuestImages, disk: Path, new: Path) -> None:
             disks=[own_disk, out],
             work=work,
         ) as guest:
+            guest.wait_for_boot()
             guest.wait_for_fact("observed", OBSERVE_SECONDS)
             guest.wait_for_power_off(60)
         run(["/sbin/debugfs", "-R", f"rdump / {new}", out])
