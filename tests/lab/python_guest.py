@@ -6,7 +6,6 @@ initramfs, so that the disk is made once and a test always runs what is checked 
 
 import importlib.metadata
 import json
-import os
 import py_compile
 import re
 import shutil
@@ -62,7 +61,7 @@ def ensure_disk() -> Path:
                 _put_libraries(contents)
                 _put_shell(contents)
                 for mount_point in ("proc", "sys", "dev", "tmp", "kscope", "out"):
-                    (contents / mount_point).mkdir()
+                    (contents / mount_point).mkdir(exist_ok=True)
                 disk = new / "disk.img"
                 run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", contents, disk, f"{DISK_MIB}M"])
                 shutil.rmtree(contents)
@@ -111,8 +110,9 @@ def _put_python(contents: Path) -> None:
 
 
 def _interpreter() -> Path:
-    """The real one, not a virtual environment's link to it."""
-    return Path(os.path.realpath(sys.executable))
+    """The real one, not a virtual environment's link to it or copy of it."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return Path(sys.base_prefix, "bin", version).resolve()
 
 
 def _put_packages(contents: Path) -> None:
