@@ -49,19 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from kscope.model.base import QueryError
 
     try:
-        if command == "show":
-            return _show(arguments[1:])
-        if command == "survey":
-            return _survey(arguments[1:])
-        if command == "run":
-            from kscope import running
-
-            return running.run(arguments[1:])
-        if command == "config":
-            from kscope import configuring
-
-            return configuring.run(arguments[1:])
-        return _dashboard(arguments)
+        status = _obey(command, arguments)
+        # Here, where it can be told that nobody reads any more; Python's own at exit is too late.
+        sys.stdout.flush()
+        return status
     except QueryError as error:
         print(f"kscope: {error.sentence}", file=sys.stderr)
         if error.hint:
@@ -70,8 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _obey(command: str, arguments: list[str]) -> int:
+    if command == "show":
+        return _show(arguments[1:])
+    if command == "survey":
+        return _survey(arguments[1:])
+    if command == "run":
+        from kscope import running
+
+        return running.run(arguments[1:])
+    if command == "config":
+        from kscope import configuring
+
+        return configuring.run(arguments[1:])
+    return _dashboard(arguments)
 
 
 def _show(arguments: list[str]) -> int:

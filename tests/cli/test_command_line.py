@@ -70,6 +70,17 @@ def test_what_goes_wrong_is_said_on_standard_error_with_its_status(
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("view", ["system", "log"])
+def test_a_reader_that_goes_away_is_no_error(demo: Path, view: str) -> None:
+    """What ``kscope show … | head`` does to a short output and to a long one."""
+    command = [sys.executable, "-m", "kscope", "show", view, str(demo)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
 def test_no_argument_lists_the_dumps_found_when_there_is_no_terminal(
     demo: Path, tmp_path: Path
 ) -> None:
