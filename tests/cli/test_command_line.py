@@ -75,7 +75,8 @@ def test_a_reader_that_goes_away_is_no_error(demo: Path, view: str) -> None:
     """What ``kscope show … | head`` does to a short output and to a long one."""
     command = [sys.executable, "-m", "kscope", "show", view, str(demo)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0

@@ -60,7 +60,7 @@ def ensure_disk() -> Path:
                 _put_packages(contents)
                 _put_libraries(contents)
                 _put_shell(contents)
-                for mount_point in ("proc", "sys", "dev", "tmp", "kscope", "out"):
+                for mount_point in ("proc", "sys", "dev", "tmp", "kscope", "out", "debug"):
                     (contents / mount_point).mkdir(exist_ok=True)
                 disk = new / "disk.img"
                 run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", contents, disk, f"{DISK_MIB}M"])
@@ -225,6 +225,7 @@ def _look(kernel: Kernel, images: GuestImages, disk: Path, new: Path) -> None:
         work = Path(directory)
         out = work / "out.img"
         run(["/sbin/mke2fs", "-q", "-t", "ext4", out, f"{OUT_MIB}M"])
+        debug = _disk_of_vmlinux(kernel, work)
         # The guest mounts its disk for writing.
         own_disk = work / "disk.img"
         copy_sparse(disk, own_disk)
@@ -236,7 +237,7 @@ def _look(kernel: Kernel, images: GuestImages, disk: Path, new: Path) -> None:
             command_line="",
             memory_mib=MEMORY_MIB,
             cpus="2",
-            disks=[own_disk, out],
+            disks=[own_disk, out, debug],
             work=work,
         ) as guest:
             guest.wait_for_boot()
@@ -246,3 +247,13 @@ def _look(kernel: Kernel, images: GuestImages, disk: Path, new: Path) -> None:
         shutil.copy(work / "console.log", new / "console.log")
     if not (new / "dashboard.json").exists():
         raise LabError("it did not come to its end:\n" + (new / "observe.log").read_text())
+
+
+def _disk_of_vmlinux(kernel: Kernel, work: Path) -> Path:
+    contents, disk = work / "debug", work / "debug.img"
+    contents.mkdir()
+    shutil.copy(kernel.vmlinux, contents / "vmlinux")
+    size_mib = (kernel.vmlinux.stat().st_size >> 20) + OUT_MIB
+    run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", contents, disk, f"{size_mib}M"])
+    shutil.rmtree(contents)
+    return disk

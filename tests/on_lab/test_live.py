@@ -50,7 +50,9 @@ def texts(log: list[str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["system", "survey-alone", "run"])
+@pytest.mark.parametrize(
+    "name", ["system", "survey-alone", "run", "debug-info-with-vmlinux", "run-with-vmlinux"]
+)
 def test_a_command_on_the_running_kernel_succeeds(looks: dict[str, Look], name: str) -> None:
     assert (looks[name]["status"], looks[name]["stderr"]) == (0, "")
 
@@ -165,6 +167,13 @@ def test_nothing_that_was_read_is_shown_again(looks: dict[str, Look]) -> None:
     jiffies = re.findall(r"jiffies = \$\d+ = (\d+)", looks["run"]["stdout"])
     assert len(jiffies) == 2
     assert int(jiffies[0]) < int(jiffies[1])
+
+
+def test_a_vmlinux_gives_the_running_kernel_types_and_source_lines(looks: dict[str, Look]) -> None:
+    kernel = json.loads(looks["debug-info-with-vmlinux"]["stdout"])["kernel"]
+    assert (kernel["types"], kernel["vmlinux"]) == ("dwarf", "/debug/vmlinux")
+    backtrace = looks["run-with-vmlinux"]["stdout"]
+    assert re.search(r"kernel/sched/core\.c: \d+", backtrace)
 
 
 def test_the_dashboard_shows_the_running_machine_and_ends_cleanly(looks: dict[str, Look]) -> None:

@@ -31,6 +31,8 @@ KSCOPE = [sys.executable, "-m", "kscope"]
 COMMANDS = {
     "system": ["show", "system", "--live", "--json"],
     "survey-alone": ["survey", "--live", "--json"],
+    "debug-info-with-vmlinux": ["show", "debug-info", "--live", "-s", "/debug/vmlinux", "--json"],
+    "run-with-vmlinux": ["run", "--live", "-s", "/debug/vmlinux", "bt -l 1", "log -T | tail -1"],
     "run": [
         "run",
         "--live",
