@@ -78,7 +78,13 @@ def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
         else:
             program.set_core_dump(dump_in(Path(query.path)))
     except Exception as error:  # libkdumpfile's errors reach Python as plain Exception
-        hint = _hint(error, query, core)
+        if not core.identity.complete:
+            raise QueryError(
+                f"{name} cannot be opened: {core.identity.incomplete_why}.",
+                "Copy it again from where it was captured.",
+                kind="cannot-open",
+            ) from error
+        hint = _hint(error, query)
         # An OSError's own text has its number and the path once more.
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise QueryError(
@@ -93,7 +99,7 @@ def _open_program(query: OpenQuery, core: Core) -> drgn.Program:
     return program
 
 
-def _hint(error: Exception, query: OpenQuery, core: Core) -> str:
+def _hint(error: Exception, query: OpenQuery) -> str:
     if isinstance(error, PermissionError):
         return "Run it as root."
     if query.qemu:
@@ -102,11 +108,6 @@ def _hint(error: Exception, query: OpenQuery, core: Core) -> str:
         return (
             "It is QEMU's kdump format, whose header does not name the machine. Dump again as "
             "ELF: virsh dump --memory-only --format=elf DOMAIN FILE."
-        )
-    if not core.identity.complete:
-        return (
-            f"It is incomplete: {core.identity.incomplete_why}. Copy it again from where it was "
-            "captured."
         )
     return "kscope survey of its vmcore-dmesg.txt may still tell what happened."
 

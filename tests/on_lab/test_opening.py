@@ -88,6 +88,11 @@ def test_what_cannot_be_opened_is_one_sentence(name: str) -> None:
     assert "\n" not in error.sentence
 
 
+def test_a_damaged_header_is_said_to_be_that_not_what_reading_it_led_to() -> None:
+    error = refusal(OpenQuery(path=str(find("damaged-header").vmcore)))
+    assert "cannot be opened: its header is damaged" in error.sentence
+
+
 @pytest.mark.parametrize("name", ["truncated-kdump", "truncated-elf"])
 def test_a_truncated_dump_says_how_much_it_lacks_and_opens(name: str) -> None:
     dump = find(name)
