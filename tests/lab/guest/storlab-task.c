@@ -48,6 +48,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define FACTS 3
@@ -95,6 +96,8 @@ static void say_who(const char *doing, const char *argument)
 		"\"policy\": \"%s\", \"rt_priority\": %d, \"nice\": %d, \"pinned_to\": %d, "
 		"\"doing\": \"%s\", \"argument\": \"%s\"}\n",
 		getpid(), getppid(), hex, policy_name, priority, niceness, cpu, doing, argument);
+	/* What is still to be sent when the kernel panics, nobody gets. */
+	tcdrain(FACTS);
 }
 
 static void set_policy(char *wanted)
