@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 ET_CORE = 4
-PT_LOAD = 1
 PT_NOTE = 4
 SHT_NOTE = 7
 NT_GNU_BUILD_ID = 3

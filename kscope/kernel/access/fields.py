@@ -30,7 +30,6 @@ class Field:
         "offset",
         "owner",
         "points_to",
-        "points_to_function",
         "signed",
         "size",
         "tag",
@@ -64,7 +63,6 @@ class Field:
         self.signed = False
         self.tag = ""
         self.points_to = ""
-        self.points_to_function = False
         self.length: int | None = None
         self.element: Field | None = None
         self.enumerators: dict[int, str] = {}
@@ -82,7 +80,6 @@ class Field:
         elif kind is TypeKind.POINTER:
             self.kind, self.size = "pointer", sizeof(bare)
             pointed = bare.type
-            self.points_to_function = pointed.unaliased_kind() is TypeKind.FUNCTION
             if pointed.unaliased_kind() is not TypeKind.VOID:
                 self.points_to = pointed.unqualified().type_name()
         elif kind in (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS):

@@ -39,11 +39,6 @@ class Instruction:
     memory: int | None
     """The address it went for, by the registers at that moment."""
 
-    @property
-    def is_trap(self) -> bool:
-        """Whether it is what BUG() and WARN() are made of: UD2."""
-        return self.data.startswith((b"\x0f\x0b", b"\x0f\xb9"))
-
 
 def decode(program: Program, pc: int, registers: dict[str, int]) -> Instruction | None:
     """The instruction at ``pc``; ``None`` where it cannot be read or is of another architecture."""
