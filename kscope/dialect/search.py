@@ -2,7 +2,8 @@
 
 from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
-from kscope.model.search import Hit, Search, SearchQuery
+from kscope.model.base import QueryError
+from kscope.model.search import Hit, Search, SearchQuery, ignored_bits
 
 QUERY = SearchQuery
 
@@ -33,8 +34,8 @@ def _drgn(query: SearchQuery, value: str, text: bool) -> str:
         wanted = (
             drgn_code.DrgnCode(repr(value.strip(value[0])), "value") if text else _number(value)
         )
-        mask = _mask(query)
-    except (ValueError, drgn_code.UnknownExpressionError):
+        mask = ignored_bits(query.mask, query.bits)
+    except (QueryError, drgn_code.UnknownExpressionError):
         return ""
     found = f"{wanted.setup}wanted = {wanted.text}"
     if text:
@@ -101,13 +102,9 @@ def _number(value: str) -> drgn_code.DrgnCode:
 
 def _crash_mask(query: SearchQuery) -> str:
     try:
-        return f"{_mask(query):x}"
-    except ValueError:
+        return f"{ignored_bits(query.mask, query.bits):x}"
+    except QueryError:
         return query.mask
-
-
-def _mask(query: SearchQuery) -> int:
-    return int(query.mask, 0) & (1 << query.bits) - 1 if query.mask else 0
 
 
 def text(query: SearchQuery, result: Search) -> str:

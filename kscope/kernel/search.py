@@ -24,7 +24,7 @@ from kscope.kernel.objects.type_guesses import guesses, path_at
 from kscope.kernel.process.task_table import task_table, task_table_in_slices
 from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.base import Address, Part, Progress, QueryError
-from kscope.model.search import Hit, Search, SearchQuery
+from kscope.model.search import Hit, Search, SearchQuery, ignored_bits
 from kscope.model.text import printable
 from kscope.target.target import Target
 
@@ -99,6 +99,8 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
         wanted = text.strip(text[0]).encode()
         if len(wanted) < 2:
             raise QueryError("One character is everywhere: look for a longer text.")
+        if query.mask:
+            raise QueryError("A mask is for numbers and addresses, not for text.")
 
         def text_in_memory(start: int, end: int) -> Iterator[_Found]:
             for address in program.search_memory(wanted).set_address_range(start, end, True):
@@ -115,7 +117,7 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
     if query.bits not in (16, 32, 64):
         raise QueryError(f"There are no values of {query.bits} bits.", "16, 32 or 64.")
     value = _value(target, text) & (1 << query.bits) - 1
-    mask = (_value(target, query.mask) if query.mask else 0) & (1 << query.bits) - 1
+    mask = ignored_bits(query.mask, query.bits)
     begin: Any = {
         16: program.search_memory_u16,
         32: program.search_memory_u32,

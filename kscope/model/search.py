@@ -1,12 +1,14 @@
 """Who holds a value: crash's ``search``."""
 
+import re
 from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
 
-from kscope.model.base import Address, Query, Result
+from kscope.model.base import Address, Query, QueryError, Result
 from kscope.model.struct import TargetKind
+from kscope.model.text import printable
 
 
 class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,7 +56,36 @@ class SearchQuery(Query[Search], frozen=True, kw_only=True):
         bool, Meta(description="kernel stacks only, with the task and the frame, as search -t")
     ] = False
     mask: Annotated[
-        str, Meta(description="bits that need not match: 7 finds tagged pointers, as search -m")
+        str,
+        Meta(
+            description="hexadecimal: bits that need not match, as search -m;"
+            " 7 finds tagged pointers"
+        ),
     ] = ""
     bits: Annotated[int, Meta(description="of a value: 16, 32 or 64")] = 64
     limit: Annotated[int, Meta(description="at most so many places")] = 10_000
+
+
+_MASK = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
+
+
+def ignored_bits(mask: str, bits: int = 64) -> int:
+    """The bits that ``mask`` leaves out of account, 0 for an empty one.
+
+    Hexadecimal without ``0x`` too, as crash takes it.
+
+    :param bits: how many the value has.
+    :raises QueryError: if it is no mask, or one that everything or nothing fits.
+    """
+    text = mask.strip()
+    if not text:
+        return 0
+    match = _MASK.fullmatch(text)
+    if match is None:
+        raise QueryError(f"{printable(text)} is no mask: hexadecimal, as 7 or fff.")
+    ignored = int(match[1], 16)
+    if ignored >> bits:
+        raise QueryError(f"A mask of a value of {bits} bits has {bits // 4} digits at most.")
+    if ignored == (1 << bits) - 1:
+        raise QueryError(f"The mask {ignored:x} ignores every bit: anything fits.")
+    return ignored

@@ -7,8 +7,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
+from kscope.model.base import QueryError
 from kscope.widgets.overlay import Overlay
 from kscope.widgets.prompt import Prompt
+
+_KEYS = "enter takes it · esc closes"
 
 
 class AskLine(Overlay):
@@ -21,14 +24,22 @@ class AskLine(Overlay):
     """
 
     def __init__(
-        self, title: str, answered: Callable[[str], None], *, value: str = "", hint: str = ""
+        self,
+        title: str,
+        answered: Callable[[str], None],
+        *,
+        value: str = "",
+        hint: str = "",
+        check: Callable[[str], object] = str,
     ) -> None:
         """
         :param value: to begin with.
         :param hint: shown while the line is empty.
+        :param check: raises QueryError where the line will not do: its sentence is shown.
         """
-        super().__init__(title, subtitle="enter takes it · esc closes")
+        super().__init__(title, subtitle=_KEYS)
         self._answered = answered
+        self._check = check
         self._value = value
         self._prompt = Prompt(">", placeholder=hint)
 
@@ -44,5 +55,16 @@ class AskLine(Overlay):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
+        text = event.value.strip()
+        try:
+            self._check(text)
+        except QueryError as error:
+            self.show_subtitle((error.sentence, "warning"))
+            return
         self.close()
-        self._answered(event.value.strip())
+        self._answered(text)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.show_subtitle(_KEYS)

@@ -11,12 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
 from kscope.model.address import AddressQuery, AddressState
-from kscope.model.base import Query
+from kscope.model.base import Query, QueryError
 from kscope.model.code import Code
 from kscope.model.expressions import Place, PlaceQuery
 from kscope.model.list import Walk, WalkRow
 from kscope.model.memory import Memory, MemoryQuery
-from kscope.model.search import Hit, Search
+from kscope.model.search import Hit, Search, ignored_bits
 from kscope.model.struct import Member, StructQuery, Structure
 from kscope.screens.address_bar import AddressBar
 from kscope.screens.ask_line import AskLine
@@ -72,11 +72,13 @@ _TITLES: dict[Face, str] = {
 
 
 _NEXT_PART: dict[CodePart, CodePart] = {"": "to here", "to here": "from here", "from here": ""}
-_TAGS = "0x7"
+_TAGS = "7"
 """The bits of a pointer that the kernel keeps something else in: all its objects are aligned."""
 
 
 _MOST_KEPT = 30
+_LONGEST_LENGTH = 9
+"""Digits of an array's length."""
 
 
 class InspectAsLeft(msgspec.Struct, frozen=True):
@@ -108,9 +110,9 @@ class InspectScreen(DashboardScreen):
                 tooltip="memory as it lies, its pointers named; again for words of 8 to 64 bits"),
         Binding("t", "cast", "cast", id="inspect.cast", tooltip="look at it as another type"),
         Binding("f", "face('search')", "who points here", id="inspect.search",
-                tooltip="search all memory for this address"),
+                tooltip="search all memory for this address; again for a mask of bits to ignore"),
         Binding("F", "search_stacks", "on stacks", show=False, id="inspect.search-stacks",
-                tooltip="search the kernel stacks for this address"),
+                tooltip="search the kernel stacks for this address; again for a mask"),
         Binding("i", "face('address')", "what is this", show=False, id="inspect.address",
                 tooltip="symbol, slab, page, page tables of the address"),
         Binding("d", "face('code')", "code", show=False, id="inspect.code",
@@ -300,8 +302,10 @@ class InspectScreen(DashboardScreen):
         if face in ("members", "layout") and not visit.type:
             self.app.bell()
             return
+        if face == "search" and self._asks_mask(visit, stacks_only=False):
+            return
         if face == visit.face:
-            self._vary(visit, stacks_only=False)
+            self._vary(visit)
         visit.stacks_only = False
         visit.face = face
         self._show_visit()
@@ -309,21 +313,31 @@ class InspectScreen(DashboardScreen):
     def action_search_stacks(self) -> None:
         """Search the kernel stacks only."""
         visit = self._visit
-        if visit is not None and visit.address is not None:
-            if visit.face == "search":
-                self._vary(visit, stacks_only=True)
+        if visit is None or visit.address is None:
+            self.app.bell()
+        elif not self._asks_mask(visit, stacks_only=True):
             visit.face, visit.stacks_only = "search", True
             self._show_visit()
 
-    def _vary(self, visit: Visit, *, stacks_only: bool) -> None:
-        """The face that is open, once more: memory in other words, another part of the code,
-        tagged pointers too."""
+    def _asks_mask(self, visit: Visit, *, stacks_only: bool) -> bool:
+        """Ask which bits the same search is to ignore, if it is the one that is open."""
+        if visit.face != "search" or visit.stacks_only is not stacks_only:
+            return False
+
+        def search(mask: str) -> None:
+            visit.mask = mask
+            self._show_visit()
+
+        toggle(self.screen, AskLine("Bits to ignore", search, value=visit.mask or _TAGS,
+                                    hint="none: only what is equal", check=ignored_bits))  # fmt: skip
+        return True
+
+    def _vary(self, visit: Visit) -> None:
+        """The face that is open, once more: memory in other words, another part of the code."""
         if visit.face == "memory":
             self._words.bits = {64: 8, 8: 16, 16: 32, 32: 64}[self._words.bits]
         elif visit.face == "code":
             visit.code_part = _NEXT_PART[visit.code_part]
-        elif visit.face == "search" and visit.stacks_only is stacks_only:
-            visit.mask = "" if visit.mask else _TAGS
 
     def _show_visit(self) -> None:
         visit = self._visit
@@ -369,8 +383,9 @@ class InspectScreen(DashboardScreen):
             return f"{visit.label}"
         subject = visit.type if visit.face in ("members", "layout") else f"{visit.address or 0:x}"
         where = " on kernel stacks" if visit.face == "search" and visit.stacks_only else ""
-        tags = ", tagged or not" if visit.face == "search" and visit.mask else ""
-        return f"{_TITLES[visit.face]}{subject}{where}{tags}"
+        ignored = ignored_bits(visit.mask) if visit.face == "search" else 0
+        but_for = f" but for bits {ignored:x}" if ignored else ""
+        return f"{_TITLES[visit.face]}{subject}{where}{but_for}"
 
     def _show_path(self) -> None:
         path = self._history.path
@@ -716,14 +731,13 @@ class InspectScreen(DashboardScreen):
         if visit is None or visit.address is None or not visit.type:
             self.app.bell()
             return
-        toggle(self.screen, AskLine("How many", self._as_array, hint="the length of the array"))
+        toggle(self.screen, AskLine("How many", self._as_array, hint="the length of the array",
+                                    check=_length))  # fmt: skip
 
     def _as_array(self, text: str) -> None:
         visit = self._visit
-        if visit is None or visit.address is None or not text.isdecimal():
-            self.app.bell()
-            return
-        self._go(array_of(visit, int(text)))
+        if visit is not None and visit.address is not None:
+            self._go(array_of(visit, _length(text)))
 
     def action_filter(self) -> None:
         """Hide what does not match."""
@@ -789,6 +803,12 @@ class InspectScreen(DashboardScreen):
 
     def _say(self, sentence: str, *, role: str = "warning") -> None:
         self._pane.show_subtitle((sentence, role))
+
+
+def _length(text: str) -> int:
+    if not text.isdecimal() or len(text) > _LONGEST_LENGTH or not int(text):
+        raise QueryError("A length is a decimal number from 1 on.")
+    return int(text)
 
 
 def _walk_title(visit: Visit, walk: Walk) -> str:

@@ -401,3 +401,8 @@ async def test_the_mask_of_a_search_is_hexadecimal(crash: Interpreter) -> None:
     assert f": {init:x}" in tagged
     # Bits 1 and 3 are those of a decimal 10.
     assert f": {init:x}" not in await text(crash, f"search -t -m 10 {init | 0xA:x}")
+
+
+async def test_what_is_no_mask_is_said_in_a_sentence(crash: Interpreter) -> None:
+    wrong = (await crash.run("search -t -m tags init_task")).error
+    assert wrong == "search: tags is no mask: hexadecimal, as 7 or fff."

@@ -1,5 +1,6 @@
 """Memory, code, what addresses are and who points at them, on the bundled dump."""
 
+import re
 import struct
 from typing import Any
 
@@ -181,6 +182,31 @@ def test_a_mask_on_stacks_finds_every_word_that_fits(demo_target: Target) -> Non
     found = hits(demo_target, "init_task", stacks=True, mask=f"{mask:#x}")
     assert {int(hit.address) for hit in found.hits} == expected
     assert any(hit.value != f"{value:x}" for hit in found.hits)
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        ("tags", "tags is no mask: hexadecimal, as 7 or fff."),
+        ("init_task", "init_task is no mask"),
+        ("-1", "-1 is no mask"),
+        ("1" + 16 * "0", "A mask of a value of 64 bits has 16 digits at most."),
+        ("0x" + 16 * "f", "ignores every bit: anything fits."),
+    ],
+)
+def test_what_is_no_mask_is_said_in_a_sentence(
+    demo_target: Target, mask: str, sentence: str
+) -> None:
+    with pytest.raises(QueryError, match=re.escape(sentence)):
+        hits(demo_target, "init_task", mask=mask)
+
+
+def test_a_mask_is_hexadecimal_with_and_without_0x(demo_target: Target) -> None:
+    value = f"{demo_target.program['init_task'].address_ | 0x10:#x}"
+    plain, prefixed = (hits(demo_target, value, stacks=True, mask=m) for m in ("10", "0x10"))
+    assert plain.hits
+    assert plain.hits == prefixed.hits
+    assert not hits(demo_target, value, stacks=True).hits
 
 
 def test_text_is_found(demo_target: Target) -> None:

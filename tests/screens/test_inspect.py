@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
 from kscope.model.list import ListQuery
+from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.screens.address_bar import AddressBar
 from kscope.screens.inspect import InspectScreen
@@ -79,6 +80,30 @@ def test_picture_of_who_points_here(
     snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
 ) -> None:
     assert snap_compare(dashboard, run_before=opened("pid 1", "F"), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_a_mask_that_is_none(
+    snap_compare: Any, dashboard: KscopeApp, size: tuple[int, int]
+) -> None:
+    pressed = ("F", "F", "backspace", *typed("tags"), "enter")
+    assert snap_compare(dashboard, run_before=opened("pid 1", *pressed), terminal_size=size)
+
+
+async def test_a_search_takes_a_mask_and_so_do_its_equivalents(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("init_task", "F", "F", "backspace", *typed("f0ff"), "enter")(pilot)
+        query = screen(dashboard).query_in_focus()
+        assert isinstance(query, SearchQuery)
+        assert (query.stacks, query.mask) == (True, "f0ff")
+        shown = screen(dashboard).equivalent()
+        assert shown is not None
+        assert shown.crash.startswith("search -t -m f0ff ffffffff")
+        assert "ignored = 0xf0ff" in shown.drgn
+        await keys("F", *4 * ["backspace"], "enter")(pilot)
+        shown = screen(dashboard).equivalent()
+        assert shown is not None
+        assert "-m" not in shown.crash
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -308,9 +333,9 @@ async def test_the_code_up_to_a_place_and_from_it_on(dashboard: KscopeApp) -> No
         assert len(before) + len(after) == len(whole) + 1
 
 
-async def test_searching_again_finds_tagged_pointers_too(dashboard: KscopeApp) -> None:
+async def test_the_mask_that_is_offered_is_that_of_tagged_pointers(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
-        await opened("pid 1", "F", "F")(pilot)
+        await opened("pid 1", "F", "F", "enter")(pilot)
         equivalent = screen(dashboard).equivalent()
         assert equivalent is not None
         assert equivalent.crash.startswith("search -t -m 7 ")

@@ -35,7 +35,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         query = SearchQuery(
             value=_value(word, text="-c" in options),
             stacks=stacks,
-            mask=_number(options.get("-m", "")),
+            mask=options.get("-m", ""),
             bits=32 if "-w" in options else 16 if "-h" in options else 64,
         )
         try:
