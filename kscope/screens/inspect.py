@@ -328,8 +328,10 @@ class InspectScreen(DashboardScreen):
             visit.mask = mask
             self._show_visit()
 
-        toggle(self.screen, AskLine("Bits to ignore", search, value=visit.mask or _TAGS,
-                                    hint="none: only what is equal", check=ignored_bits))  # fmt: skip
+        mask = visit.mask or _TAGS
+        hint = "none: only what is equal"
+        toggle(self.screen, AskLine("Bits to ignore", search, value=mask, hint=hint,
+                                    check=ignored_bits))  # fmt: skip
         return True
 
     def _vary(self, visit: Visit) -> None:
