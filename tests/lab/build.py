@@ -109,8 +109,6 @@ def _run_guest(
     with _start_guest(scenario, kernel, images, work, disks, failing_disk=failing_disk) as guest:
         guest.wait_for_boot()
         guest.wait_for_fact("ready", SETUP_SECONDS)
-        if scenario.nmi:
-            guest.inject_nmi()
         if scenario.capture == "kdump":
             guest.wait_for_power_off(CAPTURE_SECONDS)
         else:

@@ -40,6 +40,8 @@ SPINNING = {"spin", "spin-irqs-off", "spin-in-rcu-reader", "call"}
 OWNER_UNKNOWN = {"semaphore", "spinlock", "percpu_rwsem", "bit_lock"}
 
 
+MCI_STATUS_UC = 1 << 61
+
 # What guest/module/objects.c puts into its objects: the `number` of each struct storlab_item in
 # order, or by index. A list that is corrupted has what comes before it goes wrong.
 _ALL = list(range(10))
@@ -110,6 +112,7 @@ def make_manifest(scenario: Scenario, kernel: Kernel, facts: list[Fact]) -> dict
             for fact in facts
             if fact["fact"] == "object"
         },
+        "hardware_errors": _hardware_errors(facts),
         "proc": {
             fact["path"]: base64.b64decode(fact["base64"]).decode(errors="replace")
             for fact in facts
@@ -279,6 +282,24 @@ def _cycles(tasks: dict[int, dict[str, Any]], locks: list[dict[str, Any]]) -> li
                 break
             path.append(following)
     return cycles
+
+
+def _hardware_errors(facts: list[Fact]) -> list[dict[str, Any]]:
+    """Those that the guest had QEMU report: ``mce CPU BANK STATUS MCGSTATUS ADDR MISC``."""
+    errors = []
+    for fact in facts:
+        if fact["fact"] == "monitor" and fact["command"].startswith("mce "):
+            cpu, bank, status, _, address, _ = fact["command"].split()[1:]
+            errors.append(
+                {
+                    "cpu": int(cpu),
+                    "bank": int(bank),
+                    "status": status,
+                    "address": address,
+                    "corrected": not int(status, 16) & MCI_STATUS_UC,
+                }
+            )
+    return errors
 
 
 def _by_comm(tasks: dict[int, dict[str, Any]], comm: str) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Guest:
     ) -> None:
         self._console = work / "console.log"
         self._facts = work / "facts.jsonl"
+        self._obeyed = 0
         # Its own short directory, since the path of a UNIX socket has at most 107 bytes.
         self._socket_directory = Path(tempfile.mkdtemp(prefix="kscope-lab-"))
         self.qmp_path = self._socket_directory / "qmp"
@@ -139,11 +140,23 @@ class Guest:
     def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not happened():
+            self._obey()
             if self._process.poll() is not None and not happened():
                 raise LabError(f"the guest ended before {what}\n{self._last_words()}")
             if time.monotonic() > deadline:
                 raise LabError(f"no {what} within {timeout:.0f} s\n{self._last_words()}")
             time.sleep(0.2)
+
+    def _obey(self) -> None:
+        """Give QEMU's monitor the commands that the guest has asked for since the last time."""
+        asked = [fact["command"] for fact in self.facts() if fact["fact"] == "monitor"]
+        for command in asked[self._obeyed :]:
+            self._obeyed += 1
+            answer = self.qmp(
+                {"execute": "human-monitor-command", "arguments": {"command-line": command}}
+            )
+            if answer:
+                raise LabError(f"QEMU's monitor, {command}: {answer}")
 
     def _last_words(self) -> str:
         output = b""
@@ -153,8 +166,8 @@ class Guest:
             output += b"\n".join(self._console.read_bytes().splitlines()[-25:])
         return output.decode(errors="replace")
 
-    def qmp(self, *commands: Fact, timeout: float = 120) -> None:
-        """Execute QMP commands in order on a connection of their own."""
+    def qmp(self, *commands: Fact, timeout: float = 120) -> Any:
+        """Execute QMP commands in order on a connection of their own; what the last returned."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(str(self.qmp_path))
@@ -169,6 +182,7 @@ class Guest:
                         raise LabError(f"QMP {command['execute']}: {answer['error']['desc']}")
                     if "return" in answer:
                         break
+            return answer["return"]
 
     def dump(self, path: Path, format: str = "elf") -> None:
         """Stop the guest and write its memory, as `virsh dump --memory-only` does."""
@@ -178,6 +192,3 @@ class Guest:
             {"execute": "dump-guest-memory", "arguments": arguments},
             timeout=300,
         )
-
-    def inject_nmi(self) -> None:
-        self.qmp({"execute": "inject-nmi"})

@@ -36,9 +36,6 @@ class Scenario:
     """One more disk, with an empty ext4 on it."""
     failing_disk: bool = False
     """The same, and the last one: after some 64 MB it answers no more."""
-    nmi: bool = False
-    """Inject an NMI once the guest says that it is ready."""
-
     series: tuple[str, ...] = SERIES
     """The kernels that it is made on."""
 
@@ -68,7 +65,6 @@ class Scenario:
                 self.qmp_format,
                 self.data_disk,
                 self.failing_disk,
-                self.nmi,
             )
         )
 
@@ -116,7 +112,9 @@ SCENARIOS = (
     _oops("bad-page-fault"),
     _oops("general-protection"),
     Scenario("warn", "warn", "kdump", panic_comm="crasher", culprits=("crasher",)),
-    Scenario("unknown-nmi", "unknown-nmi", "kdump", nmi=True),
+    Scenario("unknown-nmi", "unknown-nmi", "kdump"),
+    # Debian 12's own cloud kernel is configured without CONFIG_X86_MCE.
+    Scenario("machine-check", "machine-check", "kdump", panic_comm="busy", series=("6.12",)),
     Scenario(
         "kdump-elf",
         "sysrq",
@@ -195,6 +193,20 @@ SCENARIOS = (
             "wakeups": {"1": ["sleeper"]},
             "work": {"1": ["storlab_late_work_fn", "storlab_later_work_fn"]},
             "overdue": {"1": ["storlab_late_timer_fn", "storlab_late_hrtimer_fn"]},
+        },
+    ),
+    Scenario(
+        "deferred-work",
+        "none",
+        "qmp",
+        memory_mib=256,
+        # Otherwise 6.12's workqueues notice after 10 ms that an item uses up a CPU, and start the
+        # next one beside it.
+        settings="workqueue.cpu_intensive_thresh_us=0",
+        true={
+            "work": {"2": ["storlab_late_work_fn", "storlab_later_work_fn"]},
+            "stalled_by": {"2": "storlab_busy_work_fn"},
+            "in_softirq": {"3": "storlab_spinning_timer_fn"},
         },
     ),
     Scenario(

@@ -91,6 +91,17 @@ def test_a_task_that_spins_for_a_spinlock_runs_and_is_not_blocked() -> None:
     ]
 
 
+def test_an_error_of_the_hardware_is_corrected_unless_its_status_says_otherwise() -> None:
+    asked = "mce 2 3 0x9400000000000135 0 0x1000 0", "mce 1 1 0xb600000000000135 4 0x2000 0"
+    facts = [{"fact": "monitor", "command": command} for command in (*asked, "nmi")]
+    assert make_manifest(IDLE, KERNEL, facts)["hardware_errors"] == [
+        {"cpu": 2, "bank": 3, "status": "0x9400000000000135", "address": "0x1000",
+         "corrected": True},
+        {"cpu": 1, "bank": 1, "status": "0xb600000000000135", "address": "0x2000",
+         "corrected": False},
+    ]  # fmt: skip
+
+
 def test_a_name_that_is_not_utf_8_keeps_its_bytes() -> None:
     manifest = make_manifest(IDLE, KERNEL, [task(10, "bad\udcff")])
     assert manifest["tasks"][0]["comm"].encode(errors="surrogateescape") == b"bad\xff"

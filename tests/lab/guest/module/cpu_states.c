@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * What is left waiting on a CPU that takes no interrupts: calls from other CPUs, a wakeup, tasks of
- * every scheduling class, timers that are overdue, work for the workers bound to it.
+ * every scheduling class, timers that are overdue, work for the workers bound to it. Work items and
+ * a timer's function that do not end.
  */
 #include <linux/cpumask.h>
 #include <linux/hrtimer.h>
@@ -18,6 +19,8 @@ static struct hrtimer storlab_late_hrtimer;
 static call_single_data_t storlab_call;
 static struct work_struct storlab_late_work;
 static struct work_struct storlab_later_work;
+static struct work_struct storlab_busy_work;
+static struct timer_list storlab_spinning_timer;
 
 static void storlab_called(void *unused)
 {
@@ -42,6 +45,19 @@ static void storlab_late_work_fn(struct work_struct *work)
 
 static void storlab_later_work_fn(struct work_struct *work)
 {
+}
+
+/* Lets tasks run but never sleeps, so that its pool starts no other worker. */
+static void storlab_busy_work_fn(struct work_struct *work)
+{
+	for (;;)
+		cond_resched();
+}
+
+static void storlab_spinning_timer_fn(struct timer_list *timer)
+{
+	for (;;)
+		cpu_relax();
 }
 
 /* Until storlab_wake(), of which the CPU that it last ran on must take notice. */
@@ -82,6 +98,20 @@ static noinline int storlab_queue_work_for(int cpu)
 	return 0;
 }
 
+static noinline int storlab_queue_busy_work_for(int cpu)
+{
+	queue_work_on(cpu, system_wq, &storlab_busy_work);
+	return 0;
+}
+
+static noinline int storlab_spin_in_timer(int cpu)
+{
+	timer_setup(&storlab_spinning_timer, storlab_spinning_timer_fn, TIMER_PINNED);
+	storlab_spinning_timer.expires = jiffies + HZ;
+	add_timer_on(&storlab_spinning_timer, cpu);
+	return 0;
+}
+
 /* On the CPU of the caller, which should not take interrupts when they expire. */
 static noinline int storlab_start_timers(int cpu)
 {
@@ -104,6 +134,8 @@ static const struct {
 	{ "call", storlab_call_and_wait },
 	{ "call-only", storlab_call_only },
 	{ "queue-work-for", storlab_queue_work_for },
+	{ "queue-busy-work-for", storlab_queue_busy_work_for },
+	{ "spin-in-timer", storlab_spin_in_timer },
 	{ "start-timers", storlab_start_timers },
 };
 
@@ -134,4 +166,5 @@ void storlab_cpu_states_init(void)
 {
 	INIT_WORK(&storlab_late_work, storlab_late_work_fn);
 	INIT_WORK(&storlab_later_work, storlab_later_work_fn);
+	INIT_WORK(&storlab_busy_work, storlab_busy_work_fn);
 }
