@@ -13,8 +13,12 @@ from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
 from tests.lab.catalogue import find
 
-_TYPED = ("worker", "^worker$", "1234", "ffff8", "!kworker", "pause|nanosleep", "w.*k.*[0-9]$")
-"""Commands, PIDs, addresses, functions; each is typed letter by letter."""
+_TYPED = (
+    "worker", "^worker$", "1234", "ffff8", "!kworker", "pause|nanosleep", "w.*k.*[0-9]$",
+    ".", "!zzz", "^[0-9]*[02468]$",
+)  # fmt: skip
+"""Commands, PIDs, addresses, functions; leaving all tasks, most, half and few of them. Each is
+typed letter by letter."""
 _ORDERS = ("time", "rss", "pid", "comm")
 
 

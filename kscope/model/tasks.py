@@ -336,21 +336,30 @@ SORTS: dict[str, Callable[[Task], Any]] = {
 """What can be sorted by; what is unreadable comes last."""
 
 
-def sort(tasks: Iterable[Task], by: str, *, reverse: bool = False) -> list[Task]:
-    """The tasks in the order that ``by`` names, equals as they came: by PID, idle tasks by CPU.
+def order(tasks: Sequence[Task], by: str, *, reverse: bool = False) -> list[int]:
+    """The places that tasks have here, in the order that ``by`` names, equals as they came: by
+    PID, idle tasks by CPU.
 
     :raises QueryError: if there is no such order.
     """
     if by not in SORTS:
         raise QueryError(f"Tasks cannot be sorted by {by}.", f"There are: {' '.join(SORTS)}.")
-    key = SORTS[by]
-    ordered = sorted(tasks, key=key)
+    keys = list(map(SORTS[by], tasks))
+    places = sorted(range(len(keys)), key=keys.__getitem__)
     if reverse:
-        readable = len(ordered)
-        while readable and key(ordered[readable - 1]) in _UNREADABLE:
+        readable = len(places)
+        while readable and keys[places[readable - 1]] in _UNREADABLE:
             readable -= 1
-        ordered[:readable] = reversed(ordered[:readable])
-    return ordered
+        places[:readable] = reversed(places[:readable])
+    return places
+
+
+def sort(tasks: Sequence[Task], by: str, *, reverse: bool = False) -> list[Task]:
+    """The tasks in the order that ``by`` names.
+
+    :raises QueryError: if there is no such order.
+    """
+    return [tasks[place] for place in order(tasks, by, reverse=reverse)]
 
 
 def count_by(tasks: Iterable[Task], member: str, order: Sequence[str]) -> dict[str, int]:

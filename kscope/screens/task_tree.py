@@ -1,31 +1,38 @@
 """The tree of tasks: children below their parents, threads below their process."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 from kscope.model.tasks import Task
-from kscope.screens.task_rows import Row, TaskRow
+from kscope.screens.task_rows import Row, TaskList, TaskRow
+
+_NONE = -1
+"""In place of a parent's place, where there is no parent."""
 
 
 class Tree:
     """The rows of the tree. They are put in order once; folding and filtering leave some out."""
 
-    def __init__(self, tasks: Sequence[Task], folding: dict[int, bool]) -> None:
+    def __init__(self, task_list: TaskList, folding: dict[int, bool]) -> None:
         """
         :param folding: which rows the reader opened or closed, by address; kept here when there
             are more.
         """
+        self._task_list = task_list
         self._folding = folding
+        tasks = task_list.by_pid
         self._above = _parents(tasks)
         self._with_threads = {
             above
             for task in tasks
             if task.leader is False and (above := self._above.get(task.task))
         }
-        self._row_of = self._all_open(tasks)
-        self._rows: list[TaskRow] = []
-        self.put_in_order(self._row_of)
+        self._by_pid = self._all_open(tasks)
+        place_of = {row.key: place for place, row in enumerate(self._by_pid)}
+        self._parent_of = [place_of.get(self._above.get(row.key, 0), _NONE) for row in self._by_pid]
+        self.sort()
 
-    def _all_open(self, tasks: Sequence[Task]) -> dict[int, TaskRow]:
+    def _all_open(self, tasks: Sequence[Task]) -> list[TaskRow]:
         parents = set(self._above.values())
         depths: dict[int, int] = {}
         for task in tasks:
@@ -43,29 +50,32 @@ class Tree:
                     on_way.add(above)
             for lower, upper in zip(reversed(way[:-1]), reversed(way), strict=False):
                 depths[lower] = depths[upper] + 1
-        return {
-            task.task: TaskRow(
-                task.task, task, depths[task.task], True if task.task in parents else None
-            )
+        return [
+            TaskRow(task.task, task, depths[task.task], True if task.task in parents else None)
             for task in tasks
-        }
+        ]
 
-    def put_in_order(self, addresses: Iterable[int]) -> None:
-        """Give brothers the order that their addresses have here."""
-        above, row_of = self._above, self._row_of
-        below: dict[int | None, list[int]] = {}
-        for address in addresses:
-            below.setdefault(above.get(address), []).append(address)
-        rows = self._rows = []
-        waiting = [iter(below.get(None, ()))]
+    def sort(self) -> None:
+        """Give brothers the order that they have in the list now."""
+        self.sorted_by = self._task_list.sorted_by
+        parent_of = self._parent_of
+        children: defaultdict[int, list[int]] = defaultdict(list)
+        for place in self._task_list.order:
+            children[parent_of[place]].append(place)
+        places: list[int] = []
+        waiting = [iter(children[_NONE])]
         while waiting:
-            for address in waiting[-1]:
-                rows.append(row_of[address])
-                if address in below:
-                    waiting.append(iter(below[address]))
+            for place in waiting[-1]:
+                places.append(place)
+                if place in children:
+                    waiting.append(iter(children[place]))
                     break
             else:
                 waiting.pop()
+        self.all = self._task_list.arranged(places, self._by_pid)
+        now_at = {_NONE: _NONE} | {place: now for now, place in enumerate(places)}
+        self._places_above = [now_at[parent_of[place]] for place in places]
+        """Where each of ``all`` has its parent among them."""
 
     def fold(self, task: Task, opened: bool) -> None:
         """Open a row or close it."""
@@ -92,7 +102,7 @@ class Tree:
         """All tasks but those below closed rows."""
         rows: list[Row] = []
         closed_depth: int | None = None
-        for row in self._rows:
+        for row in self.all.rows:
             if closed_depth is not None and row.depth > closed_depth:
                 continue
             closed_depth = None
@@ -103,18 +113,18 @@ class Tree:
                 rows.append(row)
         return rows
 
-    def rows_of(self, meant: Collection[int]) -> list[Row]:
-        """These tasks, by address, and their ancestors; nothing is closed."""
-        above = self._above
-        shown = fresh = set[int](meant)
-        while fresh:
-            fresh = {above[a] for a in fresh if a in above} - shown
-            shown = shown | fresh
-        return [
-            row if row.key in meant else row._replace(meant=False)
-            for row in self._rows
-            if row.key in shown
-        ]
+    def rows_of(self, places: Sequence[int]) -> list[Row]:
+        """The tasks at these places among all, and their ancestors; nothing is closed."""
+        meant = set(places)
+        ancestors: set[int] = set()
+        fresh = meant
+        while fresh := set(map(self._places_above.__getitem__, fresh)) - meant - ancestors:
+            fresh.discard(_NONE)
+            ancestors |= fresh
+        rows: list[Row] = list(self.all.rows)
+        for place in ancestors:
+            rows[place] = self.all.rows[place]._replace(meant=False)
+        return [rows[place] for place in sorted(meant | ancestors)]
 
 
 def _parents(tasks: Sequence[Task]) -> dict[int, int]:

@@ -33,7 +33,6 @@ from kscope.widgets.pane import Pane
 from kscope.widgets.prompt import Prompt
 from kscope.widgets.states import Empty
 from kscope.widgets.table import VirtualTable
-from kscope.widgets.text_filter import TextFilter
 
 ARRANGEMENTS = ("stacks", "tree", "flat")
 _TITLES = {"stacks": "Tasks by stack", "tree": "Tasks as a tree", "flat": "Tasks"}
@@ -126,7 +125,7 @@ class TasksScreen(DashboardScreen):
             self._remembered = Arrangement()
         self._tasks: Tasks | None = None
         self._stacks: Stacks | None = None
-        self._all = TaskList(())
+        self._task_list = TaskList(())
         self._all_resident: int | None = None
         self._tree: Tree | None = None
         self._folding: dict[int, bool] = {}
@@ -191,9 +190,9 @@ class TasksScreen(DashboardScreen):
         """Take in the tasks found so far; there are more as long as there is no total."""
         self._tasks = tasks
         selection = self._filters.selection
-        self._all = TaskList(tasks.tasks, selection.sort, reverse=selection.reverse)
+        self._task_list = TaskList(tasks.tasks, selection.sort, reverse=selection.reverse)
         self._tree = None
-        self._all_resident = _resident_bytes(tasks.tasks)
+        self._all_resident = self._task_list.all.resident_bytes
         self._filters.count(tasks.tasks)
         self._show_columns()
         self._show_order()
@@ -211,11 +210,9 @@ class TasksScreen(DashboardScreen):
             self._show_rows()
 
     def _sort(self) -> None:
-        order = (self._filters.selection.sort, self._filters.selection.reverse)
-        if order != self._all.order:
-            self._all.sort(order[0], reverse=order[1])
-            if self._tree is not None:
-                self._tree.put_in_order(row.key for row in self._all.rows)
+        by, reverse = self._filters.selection.sort, self._filters.selection.reverse
+        if (by, reverse) != self._task_list.sorted_by:
+            self._task_list.sort(by, reverse=reverse)
 
     def _arrange_list(self) -> None:
         """Show the arrangement that is chosen, once what it needs is there."""
@@ -232,7 +229,7 @@ class TasksScreen(DashboardScreen):
     def _show_order(self) -> None:
         if self._arrangement == "stacks":
             return
-        sort, reverse = self._all.order
+        sort, reverse = self._task_list.sorted_by
         names = self._remembered.columns
         by = next((BY_NAME[name] for name in names if BY_NAME[name].sort == sort), None)
         self._list.show_sorted_by(
@@ -259,30 +256,30 @@ class TasksScreen(DashboardScreen):
     def _rows(self) -> list[Row]:
         if self._arrangement == "stacks":
             return self._stack_rows()
-        flat = self._arrangement == "flat"
+        tree = self._as_tree() if self._arrangement == "tree" else None
         if not self._filter_anything:
-            self._shown, self._resident = len(self._all.rows), self._all_resident
-            return list(self._all.rows) if flat else self._as_tree().rows()
-        chosen = self._all.choose(self._filters.selection, self._bar.filter)
-        self._shown = len(chosen)
-        self._resident = _resident_bytes(row.task for row in chosen)
-        return list(chosen) if flat else self._as_tree().rows_of({row.key for row in chosen})
+            self._shown, self._resident = len(self._task_list.all.rows), self._all_resident
+            return list(self._task_list.all.rows) if tree is None else tree.rows()
+        every = self._task_list.all if tree is None else tree.all
+        chosen = every.selected(self._filters.selection).matching(self._bar.filter)
+        self._shown, self._resident = len(chosen.rows), chosen.resident_bytes
+        return list(chosen.rows) if tree is None else tree.rows_of(chosen.places)
 
     def _stack_rows(self) -> list[Row]:
         assert self._stacks is not None
         text = self._bar.filter
-        selected, matching = None, set[int]()
-        if self._filters.leave_out:
-            selected = {row.key for row in self._all.choose(self._filters.selection, TextFilter())}
-        if text.active:
-            matching = {row.key for row in self._all.choose(TasksQuery(), text)}
+        left = self._task_list.all.selected(self._filters.selection)
+        selected = left.addresses if self._filters.leave_out else None
+        matching = left.matching(text).addresses if text.active else set()
         rows = stack_rows(self._stacks.groups, selected, text, matching, opened=self._opened)
         self._shown = sum(len(row.members) for row in rows if isinstance(row, GroupRow))
         return rows
 
     def _as_tree(self) -> Tree:
         if self._tree is None:
-            self._tree = Tree([row.task for row in self._all.rows], self._folding)
+            self._tree = Tree(self._task_list, self._folding)
+        elif self._tree.sorted_by != self._task_list.sorted_by:
+            self._tree.sort()
         return self._tree
 
     def _show_counts(self, tasks: Tasks) -> None:
@@ -330,7 +327,7 @@ class TasksScreen(DashboardScreen):
                 return Span("+", "accent")
         if isinstance(row, GroupRow):
             return Span(" ")
-        task = self._all.task(_first_address(row))
+        task = self._task_list.task(_first_address(row))
         if task is not None and task.panicked:
             return Span("!", "critical strong")
         return Span(">" if task is not None and task.active else " ", "accent")
@@ -529,14 +526,14 @@ class TasksScreen(DashboardScreen):
     @property
     def _marked_tasks(self) -> list[Task]:
         """In the order of the list."""
-        return [row.task for row in self._all.rows if row.key in self._marked]
+        return [row.task for row in self._task_list.all.rows if row.key in self._marked]
 
     # The task under the cursor.
 
     @property
     def _task_at_cursor(self) -> Task | None:
         row = self._list.cursor_row
-        return None if row is None else self._all.task(_first_address(row))
+        return None if row is None else self._task_list.task(_first_address(row))
 
     @on(LineView.CursorMoved, "#tasks-list")
     def _cursor_moved(self, _message: LineView.CursorMoved) -> None:
@@ -606,8 +603,10 @@ class TasksScreen(DashboardScreen):
 
     def _find(self, link: TaskLink) -> Task | None:
         if link.task is not None:
-            return self._all.task(link.task)
-        return next((row.task for row in self._all.rows if row.task.pid == link.pid), None)
+            return self._task_list.task(link.task)
+        return next(
+            (row.task for row in self._task_list.all.rows if row.task.pid == link.pid), None
+        )
 
     def _move_to(self, task: Task) -> bool:
         if self._arrangement == "stacks":
@@ -687,18 +686,6 @@ def _cells(groups: Iterable[tuple[str, Sequence[Chip]]]) -> int:
     return sum(
         len(name) + 4 + sum(width(chip_spans(chip)) + 2 for chip in chips) for name, chips in groups
     )
-
-
-def _resident_bytes(tasks: Iterable[Task]) -> int | None:
-    """What these tasks have in memory together: what threads share counts once. ``None`` if that
-    of one of them is not known."""
-    by_mm = {task.mm: task.rss_bytes for task in tasks}
-    total = 0
-    for resident in by_mm.values():
-        if resident is None:
-            return None
-        total += resident
-    return total
 
 
 def _addresses(row: Row) -> Sequence[Address]:

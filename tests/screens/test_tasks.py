@@ -16,7 +16,7 @@ from kscope.app import KscopeApp
 from kscope.model.base import Address
 from kscope.model.tasks import Task, Tasks, TasksQuery
 from kscope.screens.links import TaskLink
-from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskRow
+from kscope.screens.task_rows import GroupRow, MemberRow, Row, TaskList, TaskRow
 from kscope.screens.task_tree import Tree
 from kscope.screens.tasks import TasksScreen
 from kscope.widgets.table import VirtualTable
@@ -340,11 +340,12 @@ def test_in_the_tree_no_task_is_lost_whatever_their_parents_are(parents: list[in
         )
         for n, parent in enumerate(parents, 1)
     ]
-    tree = Tree(family, {})
+    tree = Tree(TaskList(family), {})
     assert {row.key for row in tree.rows()} == {task.task for task in family}
     assert len(tree.rows()) == len(family)
     some = {task.task for task in family[::2]}
-    meant = {r.key for r in tree.rows_of(some) if isinstance(r, TaskRow) and r.meant}
+    places = [place for place, row in enumerate(tree.all.rows) if row.key in some]
+    meant = {r.key for r in tree.rows_of(places) if isinstance(r, TaskRow) and r.meant}
     assert meant == some
 
 
