@@ -232,6 +232,8 @@ def remarks(cpu: Cpu) -> Iterator[str]:
         yield f"no tick for {in_words(cpu.tick_ago_ns)}"
     if cpu.interrupt:
         yield f"in {cpu.interrupt}"
+    if cpu.softirq:
+        yield f"in softirq {cpu.softirq}"
     if cpu.stopped:
         yield "stopped by panic()"
     if cpu.registers_note and not cpu.offline:

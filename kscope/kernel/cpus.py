@@ -12,9 +12,16 @@ from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kscope.kernel.access.lists import collect
 from kscope.kernel.access.reading import READ_ERRORS, Readings
+from kscope.kernel.death.panic import panic_cpu
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.kernel.processor.cpu_spinning import spinning
-from kscope.kernel.processor.cpu_stacks import Stretch, interrupt_handled, irqs_enabled, stretches
+from kscope.kernel.processor.cpu_stacks import (
+    Stretch,
+    interrupt_handled,
+    irqs_enabled,
+    softirq_handled,
+    stretches,
+)
 from kscope.kernel.processor.cpu_tasks import on_cpu
 from kscope.kernel.processor.ipis import current_csd, ipis
 from kscope.kernel.processor.rcu import rcu
@@ -42,9 +49,6 @@ from kscope.target.target import Target
 
 _SLICE = 8
 """CPUs whose stacks are unwound before the worker may look for other work."""
-
-_NO_CPU = -1
-"""``PANIC_CPU_INVALID``."""
 
 
 @dataclass
@@ -101,7 +105,7 @@ class _Answer:
         self._online = read("online CPUs", lambda: cpu_mask(program, "online"), None)
         self._active = read("active CPUs", lambda: cpu_mask(program, "active"), None)
         self._sources = RegisterSources.read(target, self._possible)
-        self._panic_cpu = read("panic CPU", lambda: _panic_cpu(program), None)
+        self._panic_cpu = read("panic CPU", lambda: panic_cpu(program), None)
         self._threshold = read("watchdog_thresh", lambda: threshold_seconds(program), None)
         self._jiffy_ns = read("HZ", lambda: jiffy_ns(program), None)
         self._monotonic_ns = read(
@@ -163,6 +167,7 @@ class _Answer:
             )
         irqs = irqs_enabled(found)
         interrupt = interrupt_handled(found)
+        softirq = softirq_handled(found)
         lag = None
         if seen.clock_ns is not None and self._now_ns is not None:
             lag = self._now_ns - seen.clock_ns
@@ -194,6 +199,7 @@ class _Answer:
             tick_ago_ns=tick_ago,
             irqs_enabled=irqs,
             interrupt=interrupt,
+            softirq=softirq,
             panicked=cpu == self._panic_cpu,
             registers=source,
             registers_note=note,
@@ -201,8 +207,8 @@ class _Answer:
                 known,
                 tick_ago_ns=tick_ago,
                 irqs_off=irqs is False or bool(interrupt),
-                # An idle CPU may be stuck in an interrupt, too.
-                idle=seen.idle and not interrupt,
+                # An idle CPU may be stuck in an interrupt or a softirq, too.
+                idle=seen.idle and not (interrupt or softirq),
                 at_work=at_work,
             ),
             spinning=read("spinning", lambda: spinning(program, cpu, found), None),
@@ -249,11 +255,6 @@ class _Answer:
         return result
 
 
-def _panic_cpu(program: Program) -> int | None:
-    cpu = int(program["panic_cpu"].counter.value_())
-    return None if cpu == _NO_CPU else cpu
-
-
 def _numbers(cpus: Sequence[int]) -> str:
     return f"CPUs {cpus[0]} to {cpus[-1]}" if len(cpus) > 1 else "only CPU 0"
 
@@ -297,6 +298,7 @@ def _segment(target: Target, stretch: Stretch) -> CpuSegment:
         ),
         rflags=rflags,
         irqs_enabled=None if rflags is None else bool(rflags & INTERRUPT_FLAG),
+        softirq=stretch.softirq,
     )
 
 

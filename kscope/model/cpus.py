@@ -122,6 +122,9 @@ class CpuSegment(msgspec.Struct, frozen=True, kw_only=True):
     """Of its innermost frame; empty where they were not saved."""
     rflags: int | None
     irqs_enabled: bool | None
+    softirq: str = ""
+    """The softirq's handler that it is in: on x86-64 these have no stack of their own, but run on
+    the IRQ stack (or a task's: ksoftirqd's)."""
 
 
 class StackWord(msgspec.Struct, frozen=True):
@@ -351,6 +354,9 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     interrupt: str
     """The interrupt whose handler it was in, such as ``sysvec_apic_timer_interrupt``; empty if it
     was in none."""
+    softirq: str = ""
+    """The softirq whose handler it was in, such as ``run_timer_softirq``; empty if it was in none.
+    These run with interrupts on, after an interrupt's handler or in ksoftirqd."""
     panicked: bool
     """Whether the kernel panicked on it."""
     registers: RegistersFrom
@@ -385,7 +391,7 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def busy(self) -> bool:
         """Whether it did anything else than idle, as far as can be told."""
-        return not self.offline and self.idle is not True
+        return not self.offline and (self.idle is not True or bool(self.softirq))
 
     @property
     def runs_realtime(self) -> bool:
@@ -399,7 +405,7 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
 
         An idle one may wait in MWAIT with interrupts off: they wake it all the same.
         """
-        return self.irqs_enabled is False and not self.idle
+        return self.irqs_enabled is False and (not self.idle or bool(self.softirq))
 
 
 class Cpus(Result, frozen=True, kw_only=True):
@@ -463,7 +469,7 @@ def state_of(cpu: Cpu) -> str:
         return "X"
     if cpu.idle is None:
         return "?"
-    if cpu.interrupt:
+    if cpu.interrupt or cpu.softirq:
         return "T"
     if cpu.idle:
         return "I"

@@ -67,10 +67,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     severity: Severity
     title: str
-    """One line with names and times."""
+    """One line with names, and for how long it has been so."""
     explanation: str
     """In plain words, with what an expert would look at next."""
     evidence: tuple[Evidence, ...]
+    duration_ns: int | None = None
+    """For how long it had been so: by those who wait, the longest of them. The title says it, too.
+    ``None`` of what happened at a moment."""
     tasks: tuple[int, ...] = ()
     """PIDs, whoever is to blame first."""
     blameless: bool = False
@@ -121,5 +124,12 @@ class SurveyQuery(Query[Survey], frozen=True, kw_only=True):
 
 
 def in_order(findings: tuple[Finding, ...] | list[Finding]) -> tuple[Finding, ...]:
-    """The worst first, and among equals causes before victims."""
-    return tuple(sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), found.rank)))
+    """The worst first, among equals causes before victims, and then the longest first."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda found: (
+                SEVERITIES.index(found.severity), found.rank, -(found.duration_ns or 0)
+            ),
+        )
+    )  # fmt: skip

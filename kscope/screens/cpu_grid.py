@@ -113,6 +113,8 @@ def state_words(cpu: Cpu) -> str:
         return f"{lockup} spinning" if cpu.spinning is not None else lockup
     if letter == "X" and cpu.tick_ago_ns is not None and cpu.tick_ago_ns > 10**9:
         return f"irqs off {in_words(cpu.tick_ago_ns)}"
+    if letter == "T" and not cpu.interrupt:
+        return "in softirq"
     return words
 
 

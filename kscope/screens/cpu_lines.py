@@ -86,7 +86,7 @@ def _title(cpu: Cpu, index: int) -> str:
 
 def _segment_note(cpu: Cpu, segment: CpuSegment) -> str:
     if not segment.stopped:
-        return ""
+        return f"softirq {segment.softirq}" if segment.softirq else ""
     return "it panicked here" if cpu.panicked else "stopped here by the crash"
 
 

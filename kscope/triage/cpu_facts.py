@@ -51,12 +51,23 @@ def what_it_does(cpu: Cpu) -> str:
     """In words, for evidence."""
     current = cpu.current
     who = f"runs {current.comm} {current.pid}" if current else "runs an unknown task"
-    since = f" for at most {in_words(current.running_ns)}" if current else ""
+    if current and current.running_ns is not None:
+        who += f" for at most {in_words(current.running_ns)}"
+    if cpu.softirq:
+        who += f", in softirq {cpu.softirq}"
     irqs = {True: "on", False: "off", None: "unknown"}[cpu.irqs_enabled]
     functions = " <- ".join(inside(cpu))
-    return f"{who}{since}, interrupts {irqs}" + (f", in {functions}" if functions else "")
+    return f"{who}, interrupts {irqs}" + (f", in {functions}" if functions else "")
 
 
 def runs(cpu: Cpu) -> str:
-    """``comm PID`` for a title."""
+    """``comm PID`` for a title; a softirq, with which the task that it interrupted has nothing to
+    do."""
+    if cpu.softirq:
+        return f"softirq {cpu.softirq}"
     return f"{cpu.current.comm} {cpu.current.pid}" if cpu.current else "an unknown task"
+
+
+def to_blame(cpu: Cpu) -> tuple[int, ...]:
+    """The PID of the task that keeps the CPU, if it is a task."""
+    return (cpu.current.pid,) if cpu.current and not cpu.softirq else ()

@@ -3,88 +3,28 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from drgn import Object, Program
-
-from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.cpus import cpus
-from kscope.kernel.death.exception import Stopped, what_stopped
-from kscope.kernel.death.panic import panic_message, panic_task
 from kscope.kernel.locks import read_locks
-from kscope.kernel.log import log
 from kscope.kernel.machine.block_requests import Request, requests_in_flight
 from kscope.kernel.machine.memory_zones import Zone, memory_zones
 from kscope.kernel.process.task_table import task_rows, task_table
 from kscope.kernel.processor.timers import jiffy_ns
-from kscope.model.base import QueryError, Unreadable
+from kscope.model.base import Unreadable
 from kscope.model.cpus import Cpu, Cpus, CpusQuery
 from kscope.model.locks import Blocked, Lock, Locks
-from kscope.model.log import Log, LogQuery
 from kscope.model.survey import Panic
 from kscope.model.tasks import Task
-from kscope.target.target import Target
-
-_NO_CPU = -1
-"""``PANIC_CPU_INVALID``."""
+from kscope.triage.death_facts import DeathFacts
+from kscope.triage.panic_kind import classify
 
 
-class Facts:
+class Facts(DeathFacts):
     """Everything that rules reason about. What cannot be read raises where it is asked for."""
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.program: Program = target.program
-
-    # The log.
-
-    @cached_property
-    def log(self) -> Log:
-        """The log with its reports; empty if it cannot be read."""
-        try:
-            return log(self.target, LogQuery())
-        except QueryError as error:
-            unreadable = (Unreadable("the log", error.sentence),)
-            return Log(records=(), reports=(), boot_time_ns=None, unreadable=unreadable)
-
-    @cached_property
-    def panic_message(self) -> str:
-        """The kernel's own words for its death."""
-        return panic_message(self.log.records)
-
-    # The panic.
 
     @cached_property
     def panic(self) -> Panic:
         """How the kernel died."""
-        from kscope.triage.panic_kind import classify
-
         return classify(self)
-
-    @cached_property
-    def panic_cpu(self) -> int | None:
-        """The CPU that panicked or crashed; ``None`` if none did."""
-        try:
-            cpu = int(self.program["panic_cpu"].counter.value_())
-        except READ_ERRORS:
-            return None
-        return None if cpu == _NO_CPU else cpu
-
-    @cached_property
-    def panic_task(self) -> Object | None:
-        """``struct task_struct *``"""
-        if self.target.debug_info.types == "none":
-            return None
-        return panic_task(self.program)
-
-    @cached_property
-    def stopped(self) -> Stopped | None:
-        """What the panicking CPU was doing and which exception stopped it."""
-        try:
-            task = self.panic_task
-            return None if task is None else what_stopped(self.program, task)
-        except READ_ERRORS:
-            return None
-
-    # Tasks, locks and CPUs.
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -151,17 +91,7 @@ class Facts:
                 found.append(Unreadable(what, damaged[0].unreadable[0].why))
         return tuple(dict.fromkeys(found))
 
-    # Numbers.
-
     @cached_property
     def jiffy_ns(self) -> int:
         """The length of a jiffy."""
         return jiffy_ns(self.program)
-
-    def number(self, name: str, otherwise: int | None = None) -> int | None:
-        """The value of a kernel variable; ``otherwise`` where this kernel has none."""
-        try:
-            value = self.program[name]
-        except LookupError:
-            return otherwise
-        return int(value.value_())

@@ -1,7 +1,6 @@
 """Who has the memory: shared by what tells of its exhaustion."""
 
 from kscope.kernel.waiting.wait_categories import is_throttled
-from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence
 from kscope.model.tasks import Task
@@ -80,8 +79,3 @@ def shrinker_of(task: Blocked) -> str:
         if caller in task.functions[1:]:
             return task.functions[task.functions.index(caller) - 1]
     return ""
-
-
-def for_how_long(tasks: list[Blocked]) -> str:
-    """The longest wait of them, in words."""
-    return in_words(waited(tasks))

@@ -16,7 +16,7 @@ from kscope.model.base import Address
 from kscope.model.log import ReportKind
 from kscope.model.survey import Evidence, Panic, PanicKind
 from kscope.model.text import printable
-from kscope.triage.facts import Facts
+from kscope.triage.death_facts import DeathFacts
 
 NULL_PAGE = 4096
 """A fault below this address went through a NULL pointer to a member of a structure."""
@@ -29,7 +29,7 @@ class _Witness:
     evidence: Evidence
 
 
-def classify(facts: Facts) -> Panic:
+def classify(facts: DeathFacts) -> Panic:
     """The panic's kind, with what points to it and what does not."""
     message = facts.panic_message
     if facts.target.identity.live:
@@ -64,7 +64,7 @@ _LOGGED_TASK = re.compile(
 """``dump_stack_print_info()``; the UID since Linux 6.11."""
 
 
-def _with_logged_task(facts: Facts, panic: Panic) -> Panic:
+def _with_logged_task(facts: DeathFacts, panic: Panic) -> Panic:
     """The task as the last report's own line names it: all there is without a stack."""
     for record in reversed(facts.log.records):
         match = _LOGGED_TASK.match(record.text)
@@ -77,7 +77,7 @@ def _with_logged_task(facts: Facts, panic: Panic) -> Panic:
     return panic
 
 
-def _with_task(facts: Facts, panic: Panic) -> Panic:
+def _with_task(facts: DeathFacts, panic: Panic) -> Panic:
     try:
         task = facts.panic_task
         if task is not None:
@@ -92,7 +92,7 @@ def _with_task(facts: Facts, panic: Panic) -> Panic:
     return _with_logged_task(facts, panic) if panic.message else panic
 
 
-def _all(facts: Facts) -> Iterator[_Witness]:
+def _all(facts: DeathFacts) -> Iterator[_Witness]:
     for source in _SOURCES:
         try:
             yield from source(facts)
@@ -123,7 +123,7 @@ _MESSAGES: _Patterns = (
 )  # fmt: skip
 
 
-def _message(facts: Facts) -> Iterator[_Witness]:
+def _message(facts: DeathFacts) -> Iterator[_Witness]:
     message = facts.panic_message
     for pattern, kind in _MESSAGES:
         if re.search(pattern, message):
@@ -149,7 +149,7 @@ _REPORTS: dict[ReportKind, PanicKind] = {
 }  # fmt: skip
 
 
-def _last_report(facts: Facts) -> Iterator[_Witness]:
+def _last_report(facts: DeathFacts) -> Iterator[_Witness]:
     """What the log last reported before the kernel died, close to its end."""
     if not facts.panic_message:
         return
@@ -189,7 +189,7 @@ _WAYS: _Patterns = (
 )  # fmt: skip
 
 
-def _way(facts: Facts) -> Iterator[_Witness]:
+def _way(facts: DeathFacts) -> Iterator[_Witness]:
     stopped = facts.stopped
     if stopped is None:
         return
@@ -209,7 +209,7 @@ def _way(facts: Facts) -> Iterator[_Witness]:
                 return
 
 
-def _exception(facts: Facts) -> Iterator[_Witness]:
+def _exception(facts: DeathFacts) -> Iterator[_Witness]:
     """The exception by its entry on the stack, and the instruction that it hit."""
     stopped = facts.stopped
     if stopped is None or not stopped.exception or stopped.pc is None:
@@ -258,7 +258,7 @@ _SETTINGS: dict[PanicKind, tuple[str, ...]] = {
 }
 
 
-def _settings(facts: Facts, kind: PanicKind) -> Iterator[tuple[bool, Evidence]]:
+def _settings(facts: DeathFacts, kind: PanicKind) -> Iterator[tuple[bool, Evidence]]:
     """Whether the kernel was told to panic of this, where that can be set."""
     values = {name: facts.number(name) for name in _SETTINGS.get(kind, ())}
     known = {name: value for name, value in values.items() if value is not None}
@@ -270,7 +270,7 @@ def _settings(facts: Facts, kind: PanicKind) -> Iterator[tuple[bool, Evidence]]:
             )  # fmt: skip
 
 
-def _task(facts: Facts) -> Iterator[_Witness]:
+def _task(facts: DeathFacts) -> Iterator[_Witness]:
     task = facts.panic_task
     if task is not None and task.comm.string_() == b"khungtaskd":
         text = "khungtaskd, the hung task detector, was running"
@@ -280,7 +280,7 @@ def _task(facts: Facts) -> Iterator[_Witness]:
         )
 
 
-def _crash_time(facts: Facts) -> Iterator[_Witness]:
+def _crash_time(facts: DeathFacts) -> Iterator[_Witness]:
     """What the crash kernel was told: it is not started without a crash."""
     if facts.target.identity.crash_time_seconds is not None:
         yield _Witness(
@@ -293,7 +293,7 @@ def _crash_time(facts: Facts) -> Iterator[_Witness]:
         )  # fmt: skip
 
 
-_SOURCES: tuple[Callable[[Facts], Iterator[_Witness]], ...] = (
+_SOURCES: tuple[Callable[[DeathFacts], Iterator[_Witness]], ...] = (
     _way,
     _exception,
     _message,

@@ -3,8 +3,9 @@
 import shlex
 from collections.abc import Iterable
 
+from drgn.helpers.linux.module import find_module, module_taints
+
 from kscope.kernel.access.reading import READ_ERRORS
-from kscope.kernel.waiting.lock_names import lock_name
 from kscope.model.base import Address
 from kscope.model.survey import Evidence, Finding, Severity
 from kscope.triage.facts import Facts
@@ -29,6 +30,8 @@ def panic_finding(
     disproof: str,
     severity: Severity = "critical",
     rank: int = CAUSE,
+    blameless: bool = False,
+    duration_ns: int | None = None,
 ) -> Finding:
     """The finding of a panic: what is special about it, then what proves its kind."""
     panic = facts.panic
@@ -43,6 +46,8 @@ def panic_finding(
         explanation=explanation,
         evidence=(*evidence, *panic.agreeing, *against),
         tasks=tuple(dict.fromkeys(pid for pid in (*tasks, panic.pid) if pid)),
+        blameless=blameless,
+        duration_ns=duration_ns,
         cpus=tuple(dict.fromkeys(cpu for cpu in (*cpus, panic.cpu) if cpu is not None)),
         locks=tuple(locks),
         addresses=tuple(Address(address) for address in addresses if address),
@@ -72,8 +77,6 @@ def modules_on_stack(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _taints(facts: Facts, module: str) -> str:
-    from drgn.helpers.linux.module import find_module, module_taints
-
     try:
         found = find_module(facts.program, module)
         return module_taints(found) if found else ""
@@ -93,8 +96,3 @@ def modules_evidence(facts: Facts) -> list[Evidence]:
         )
         for name, taints in modules_on_stack(facts)
     ]
-
-
-def symbol(facts: Facts, address: int) -> str:
-    """``function+0x10`` or an object, for a title."""
-    return lock_name(facts.program, address) or f"{address:#x}"

@@ -8,6 +8,9 @@ from kscope.triage.facts import Facts
 
 _FRAMES = 4
 
+_NOT_BY_STACK = ("none", "hung-task", "unknown-nmi", "machine-check")
+"""What the panicking CPU ran has nothing to do with these."""
+
 # Functions that every panic, lock or system call goes through say nothing about this one.
 _SKIP = re.compile(
     r"__crash_kexec|crash_kexec|v?panic|oops_end|die|nmi_panic|asm_|exc_|sysvec_|__sysvec_|entry_|"
@@ -30,7 +33,7 @@ def telling(functions: Iterable[str]) -> list[str]:
 
 def signature(facts: Facts, kind: PanicKind, findings: Sequence[Finding]) -> str:
     """The kind of panic, the rule of the first finding and the telling functions of its culprit."""
-    stopped = None if kind in ("none", "hung-task", "unknown-nmi") else facts.stopped
+    stopped = None if kind in _NOT_BY_STACK else facts.stopped
     if stopped is not None:
         functions = stopped.functions if stopped.pc is not None else stopped.way
         return " | ".join([kind, *telling(functions)])

@@ -1,6 +1,5 @@
 """The survey: runs every rule that can be run, and ranks what they found."""
 
-import re
 import time
 from collections.abc import Generator
 
@@ -145,7 +144,7 @@ class _Survey:
 
     def _verdict(self, findings: tuple[Finding, ...]) -> str:
         if findings:
-            return findings[0].title + _since(findings[0])
+            return findings[0].title
         unable = [r for r in self._reports.values() if r.outcome not in ("found", "nothing")]
         if not unable:
             return "Nothing wrong was found."
@@ -159,17 +158,6 @@ class _Survey:
         except QueryError as error:
             self._readings.note("signature", error.sentence)
         return ""
-
-
-_SINCE = re.compile(r"\bfor up to (?:\d[\d.]* (?:ms|s|m|h|d)\b ?)+", re.IGNORECASE)
-
-
-def _since(finding: Finding) -> str:
-    """For how long it has been so, where only the explanation says it."""
-    found = _SINCE.search(finding.explanation)
-    if found is None or _SINCE.search(finding.title):
-        return ""
-    return ", " + found[0].strip().lower()
 
 
 ANSWERS = {SurveyQuery: survey}

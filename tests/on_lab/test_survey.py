@@ -23,10 +23,10 @@ FAILED = (
 )  # fmt: skip
 """Guests whose kernel failed, with somebody to blame."""
 
-SOUND = ("sysrq", "offline-cpu", "unknown-nmi", "cpus64", "many")
+SOUND = ("sysrq", "offline-cpu", "cpus64", "many")
 """Guests with nothing wrong in them, however they were dumped."""
 
-STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low", "stuck-cpus")
+STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low", "stuck-cpus", "deferred-work")
 """Guests that did not panic and have something wrong."""
 
 
@@ -43,13 +43,15 @@ WRONG = {
     ),
     "io-stuck": ("frozen-filesystems", "block-requests", "lock-chain", "blocked-tasks"),
     "memory-low": ("memory-exhausted",),
+    "deferred-work": ("cpu-stuck", "stuck-work", "earlier-reports"),
+    "machine-check": ("hardware-errors",),
 }  # fmt: skip
 """By guest, what may be found besides how it died. In all others, nothing is wrong."""
 
 UNREADABLE = ("flattened", "wrong-vmlinux")
 
 
-@pytest.fixture(params=[*FAILED, *SOUND, *STUCK], scope="module")
+@pytest.fixture(params=[*FAILED, *SOUND, *STUCK, "unknown-nmi"], scope="module")
 def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
     return find(request.param, series)
 

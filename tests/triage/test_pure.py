@@ -1,8 +1,11 @@
 """What needs no dump: the wait graph's rings and ends, OOM reports, categories, durations."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kscope.kernel.death.hardware_errors import HardwareError, logged
+from kscope.kernel.death.log_reports import find_reports
 from kscope.kernel.death.oom_report import parse
 from kscope.kernel.machine.memory_zones import Zone
 from kscope.kernel.waiting.wait_categories import category_of
@@ -133,3 +136,57 @@ def test_durations_have_their_two_largest_units() -> None:
     assert [in_words(n * 10**6) for n in (31, 7_100, 33_000, 581_000, 11_220_000, 190_800_000)] == [
         "31 ms", "7.1 s", "33 s", "9 m 41 s", "3 h 7 m", "2 d 5 h",
     ]  # fmt: skip
+
+
+CORRECTED = (
+    "mce: [Hardware Error]: Machine check events logged",
+    "mce: [Hardware Error]: CPU 2: Machine Check: 0 Bank 3: 9400000000000135",
+    "mce: [Hardware Error]: TSC 0 ADDR 1a2b3000 ",
+    "mce: [Hardware Error]: PROCESSOR 2:60fb1 TIME 1795439057 SOCKET 0 APIC 2 microcode 1000065",
+)
+FATAL = (
+    "mce: [Hardware Error]: CPU 1: Machine Check Exception: 4 Bank 1: b600000000000135",
+    "mce: [Hardware Error]: TSC 477845ddf ADDR 1c3d5e40 ",
+    "mce: [Hardware Error]: Machine check: Processor Context Corrupt",
+)
+
+
+def test_a_machine_check_is_one_report_however_many_lines_it_has() -> None:
+    records = [record(line) for line in (*CORRECTED, *FATAL)]
+    reports = find_reports(records)
+    assert [(report.first, report.last) for report in reports] == [(0, 3), (4, 6)]
+    assert "CPU 2: Machine Check: 0 Bank 3" in reports[0].title
+
+
+def test_each_machine_check_has_the_address_of_its_own_lines() -> None:
+    errors = [error for error, _ in logged([record(line) for line in (*CORRECTED, *FATAL)])]
+    assert [(e.cpu, e.bank, e.address, e.uncorrected) for e in errors] == [
+        (2, 3, 0x1A2B3000, False), (1, 1, 0x1C3D5E40, True),
+    ]  # fmt: skip
+
+
+def test_a_machine_check_decoded_by_amds_driver_is_read_as_well() -> None:
+    lines = [
+        "[Hardware Error]: Corrected error, no action required.",
+        "[Hardware Error]: CPU:0 (17:31:0) MC21_STATUS[-|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: "
+        "0x9c2040000000011b",
+        "[Hardware Error]: Error Addr: 0x00000003f2b8e180",
+    ]
+    ((error, _),) = logged([record(line) for line in lines])
+    assert (error.cpu, error.bank, error.address) == (0, 21, 0x3F2B8E180)
+    assert (error.what, error.uncorrected) == ("cache error (read)", False)
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (0x0005, "internal parity error"),
+        (0x0015, "level 1 data TLB error"),
+        (0x0091, "memory controller error (read)"),
+        (0x0134, "level 0 data cache error (data read)"),
+        (0x1135, "level 1 data cache error (data read)"),
+        (0x0E0B, "bus error"),
+    ],
+)
+def test_a_machine_checks_error_code_says_what_failed(code: int, what: str) -> None:
+    assert HardwareError(cpu=0, bank=0, status=1 << 63 | code, address=None).what == what

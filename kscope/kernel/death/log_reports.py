@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from kscope.kernel.death.hardware_errors import names_bank
 from kscope.model.log import Record, Report, ReportKind
 
 _ONE_LINE = ""
@@ -36,6 +37,7 @@ _STARTS: tuple[tuple[ReportKind, str, str], ...] = (
 _START = re.compile("|".join(f"({pattern})" for _, pattern, _ in _STARTS))
 _ENDS = [re.compile(end) if end else None for _, _, end in _STARTS]
 _HINT = re.compile("BUG|INFO: |LOCKUP|WARNING|oom-killer|panic|sysrq|NMI|Error|fault|Oops|error|op")
+_HARDWARE_ERROR = re.compile(r"\[Hardware Error\]: .*")
 _LONGEST = 500
 """Records that a report may span before its end is given up on."""
 
@@ -53,17 +55,39 @@ def find_reports(records: Sequence[Record]) -> list[Report]:
         if reports and index <= reports[-1].last and _continues(reports[-1].kind, kind):
             continue
         end = _ENDS[match.lastindex - 1]
-        last = index if end is None else _last(records, index, end)
+        title = match.group().splitlines()[0]
+        if kind == "machine-check":
+            title, last = _hardware_error(records, index)
+        else:
+            last = index if end is None else _last(records, index, end)
         if reports and reports[-1].last >= index:
             reports[-1] = Report(reports[-1].kind, reports[-1].title, reports[-1].first, index - 1)
-        reports.append(Report(kind, match.group().splitlines()[0], index, last))
+        reports.append(Report(kind, title, index, last))
     return reports
 
 
 def _continues(report: ReportKind, line: ReportKind) -> bool:
     """Whether ``line`` is one of the lines that a ``report`` itself consists of."""
     faults = ("null-deref", "bad-page-fault", "general-protection", "bug", "kasan")
-    return line == "oops" and report in faults
+    return (line == "oops" and report in faults) or line == report == "machine-check"
+
+
+def _hardware_error(records: Sequence[Record], first: int) -> tuple[str, int]:
+    """The line that tells most of a hardware error, and its last one: up to the next error's."""
+    caller = records[first].caller
+    title, last = "", first
+    for index in range(first, min(first + _LONGEST, len(records))):
+        record = records[index]
+        if record.caller != caller:
+            continue
+        match = _HARDWARE_ERROR.search(record.text)
+        names = names_bank(record.text)
+        if match is None or (names and title):
+            break
+        if names:
+            title = match.group()
+        last = index
+    return title or records[first].text, last
 
 
 def _last(records: Sequence[Record], first: int, end: re.Pattern[str]) -> int:

@@ -30,11 +30,15 @@ def panic_message(records: Iterable[Record]) -> str:
     return found[min(found)] if found else ""
 
 
+def panic_cpu(program: Program) -> int | None:
+    """The CPU that panicked or crashed; ``None`` if none did."""
+    cpu = int(program["panic_cpu"].counter.value_())
+    return None if cpu == PANIC_CPU_INVALID else cpu
+
+
 def panic_task(program: Program) -> Object | None:
     """The task that was running where the kernel panicked; ``None`` if it did not.
 
     :return: ``struct task_struct *``
     """
-    if program["panic_cpu"].counter.value_() == PANIC_CPU_INVALID:
-        return None
-    return program.crashed_thread().object
+    return None if panic_cpu(program) is None else program.crashed_thread().object

@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 from drgn import Object, Program, StackFrame, StackTrace
@@ -34,6 +35,10 @@ _STOPPING = frozenset({
     "crash_nmi_callback", "kdump_nmi_callback", "stop_this_cpu", "smp_stop_nmi_callback",
     "nmi_panic_self_stop", "panic_smp_self_stop",
 })  # fmt: skip
+
+# __do_softirq() became handle_softirqs() with Linux kernel commit 1dd1eff161bd ("softirq: Fix
+# suspicious RCU usage in __do_softirq()") (in v6.10).
+_SOFTIRQ_LOOPS = ("handle_softirqs", "__do_softirq")
 _INTERRUPT_ENTRY = re.compile(r"asm_(?:sysvec_\w+|common_interrupt|spurious_interrupt)")
 _SYSCALL_ENTRY = re.compile(
     r"entry_SYSCALL_64|entry_SYSCALL_compat|entry_SYSENTER|entry_INT80|asm_int80|ret_from_fork"
@@ -59,6 +64,14 @@ class Stretch:
     def stopped(self) -> bool:
         """Whether this is how the crash stopped the CPU."""
         return not _STOPPING.isdisjoint(self.functions)
+
+    @property
+    def softirq(self) -> str:
+        """The handler of a softirq that it is in; empty if it is in none."""
+        for inner, outer in pairwise(self.functions):
+            if outer in _SOFTIRQ_LOOPS and inner not in _SOFTIRQ_LOOPS:
+                return inner
+        return ""
 
     @property
     def rflags(self) -> int | None:
@@ -99,9 +112,9 @@ def irqs_enabled(found: Sequence[Stretch]) -> bool | None:
     """Whether the CPU took interrupts, judged by what it was doing when it was stopped.
 
     The handler that stops a CPU, and that of any interrupt, runs with interrupts off by itself: it
-    says nothing. Before that, they were as RFLAGS of the interrupted frame says. A CPU that called
-    panic() from a system call was not interrupted by anything: nothing says how its interrupts
-    were.
+    says nothing. (That of a softirq runs with interrupts on, also after an interrupt's handler.)
+    Before that, they were as RFLAGS of the interrupted frame says. A CPU that called panic() from a
+    system call was not interrupted by anything: nothing says how its interrupts were.
     """
     for index, stretch in enumerate(found):
         if stretch.stopped or _is_interrupt(stretch):
@@ -124,8 +137,15 @@ def interrupt_handled(found: Sequence[Stretch]) -> str:
     return ""
 
 
+def softirq_handled(found: Sequence[Stretch]) -> str:
+    """The handler of the softirq that the CPU was in, be it interrupted; empty if in none."""
+    return next((stretch.softirq for stretch in found if stretch.softirq), "")
+
+
 def _is_interrupt(stretch: Stretch) -> bool:
-    return bool(stretch.functions and _INTERRUPT_ENTRY.fullmatch(stretch.functions[-1]))
+    if not stretch.functions or stretch.softirq:
+        return False
+    return _INTERRUPT_ENTRY.fullmatch(stretch.functions[-1]) is not None
 
 
 def _stretch(

@@ -54,6 +54,7 @@ def _finding(
             ),
             *(of_task(task) for task in waiting[:_MOST_SHOWN]),
         ),
+        duration_ns=longest,
         tasks=tuple(task.pid for task in waiting),
         addresses=tuple(Address(request.address) for request in old[:_MOST_SHOWN]),
         blameless=True,

@@ -75,11 +75,12 @@ def _finding(
     longest = waited(tasks)
     if len(tasks) == 1:
         title = f"{tasks[0].comm} {tasks[0].pid} is blocked"
-        sentence = f"For up to {in_words(longest)} it {doing}"
+        sentence = f"It {doing}"
     else:
         title = f"{len(tasks)} tasks are blocked"
-        sentence = f"For up to {in_words(longest)} each of them, with the same stack, {doing}"
+        sentence = f"Each of them, with the same stack, {doing}"
     title += f" in {caller(functions)}()" if functions else ""
+    title += f" for {in_words(longest)}"
     stack = Evidence(
         label="stack",
         text=" <- ".join(telling(functions)) or " <- ".join(functions[:6]),
@@ -93,6 +94,7 @@ def _finding(
         explanation=f"{sentence}. {_ADVICE[category]} The time is since the task was last on a "
         "CPU, so at most this long.",
         evidence=(*(of_task(task) for task in tasks[:_MOST_SHOWN]), stack),
+        duration_ns=longest,
         tasks=tuple(task.pid for task in tasks),
         locks=tuple(dict.fromkeys(task.lock for task in tasks if task.lock is not None)),
         disproof="the tasks are runnable, or were on a CPU more recently",

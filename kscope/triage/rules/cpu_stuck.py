@@ -12,6 +12,7 @@ from kscope.triage.cpu_facts import (
     no_interrupts_ns,
     runs,
     tick_overdue_ns,
+    to_blame,
     unscheduled_ns,
     what_it_does,
 )
@@ -44,7 +45,7 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
     where = f"is in {functions[0]}() and " if functions else ""
     title = f"{what}: {runs(cpu)} for {in_words(for_ns)}"
     explanation = f"CPU {cpu.cpu} {where}has let nothing else run for {in_words(for_ns)}. "
-    tasks = [cpu.current.pid] if cpu.current else []
+    tasks = [*to_blame(cpu)]
     evidence = [of_cpu(cpu.cpu, what_it_does(cpu)), *_evidence(cpu), *victims_of(facts, cpu)]
     if lock is not None:
         title += f", for {lock.kind} {lock.name or lock.address}"
@@ -60,6 +61,8 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
     elif cpu.spinning is not None:
         others = " and ".join(f"CPU {number}" for number in cpu.spinning.cpus) or "these"
         explanation += f"It waits busily for {cpu.spinning.what}: look at what keeps {others}. "
+    elif cpu.softirq:
+        explanation += "Nothing is scheduled there until the softirq's handler returns. "
     else:
         explanation += "Look for a loop on its stack that never calls cond_resched(). "
     return Finding(
@@ -68,6 +71,7 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
         title=title,
         explanation=explanation,
         evidence=tuple(evidence),
+        duration_ns=for_ns,
         tasks=tuple(tasks),
         cpus=(cpu.cpu,),
         locks=(lock.address,) if lock is not None else (),

@@ -31,7 +31,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
             f"{wanted.kind} {wanted.name or wanted.address}"
         )
     behind = [facts.blocked[pid] for pid in ring.behind if pid in facts.blocked]
-    longest = in_words(waited([*tasks, *behind]))
+    longest = waited([*tasks, *behind])
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''} in the ring"
     count += f", {len(behind)} queued behind" if behind else ""
     queue = f" Behind them: {_list(behind)}." if behind else ""
@@ -46,11 +46,12 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
         title = f"Deadlock: {len(tasks)} tasks in a ring of {kinds}: {', '.join(names)}"
     if not ring.certain:
         title = title.replace("Deadlock", "Possible deadlock")
+    title += f" for {in_words(longest)}"
     return Finding(
         rule=RULE.name,
         severity="critical" if ring.certain else "warning",
         title=title,
-        explanation=f"{count}, for up to {longest}. {'; '.join(sentences)}. "
+        explanation=f"{count}. {'; '.join(sentences)}. "
         f"None of them can ever go on.{certain}{queue} "
         "Compare the order in which the two code paths take these locks: one of them must change.",
         evidence=(
@@ -58,6 +59,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
             *(of_lock(lock) for lock in locks),
             *(of_wait(task) for task in tasks),
         ),
+        duration_ns=longest,
         tasks=(*ring.pids, *ring.behind),
         locks=ring.locks,
         disproof="one of the tasks is runnable, or the owner of one of the locks is another task",

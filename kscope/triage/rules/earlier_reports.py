@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kscope.kernel.death.hardware_errors import names_bank
 from kscope.model.durations import in_words
 from kscope.model.log import Report, ReportKind
 from kscope.model.survey import Evidence, Finding, PanicKind
@@ -27,8 +28,7 @@ _OF_PANIC: dict[PanicKind, tuple[ReportKind, ...]] = {
     "machine-check": ("machine-check",),
 }
 
-_FAULTS = {"oops", "bug", "null-deref", "bad-page-fault", "general-protection", "kasan",
-           "machine-check"}  # fmt: skip
+_FAULTS = {"oops", "bug", "null-deref", "bad-page-fault", "general-protection", "kasan"}
 """After one of these the kernel's state is not to be trusted any more."""
 
 
@@ -75,6 +75,7 @@ def _earlier(facts: Facts) -> list[Report]:
         for report in facts.log.reports
         if report.kind not in ("panic", "sysrq", "nmi", *(own if facts.panic.kind in
                                                          ("hung-task", "oom") else ()))
+        and not names_bank(report.title)  # told of as errors of the hardware
     ]  # fmt: skip
     # The report that led to the panic is the last of its kind.
     for report in reversed(reports):

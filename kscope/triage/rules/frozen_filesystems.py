@@ -39,16 +39,16 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
     ]
     where = _mounted_on(facts, filesystem)
     title = f"{filesystem}{f' ({where})' if where else ''} is frozen"
-    since = ""
-    if waiting:
-        title += f": {len(waiting)} task{'s wait' if len(waiting) > 1 else ' waits'}"
-        since = f"Blocked for up to {in_words(waited(waiting))} so far. "
+    longest = waited(waiting) if waiting else None
+    if longest is not None:
+        count = f"{len(waiting)} task{'s' if len(waiting) > 1 else ''}"
+        title += f": {count} blocked for {in_words(longest)}"
     block = f"{filesystem.address:x}"
     return Finding(
         rule=RULE.name,
-        severity=severity_of(facts, waited(waiting)) if waiting else "info",
+        severity="info" if longest is None else severity_of(facts, longest),
         title=title,
-        explanation=f"{since}Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation "
+        explanation="Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation "
         f"agent) and has not thawed it. It keeps out {_LEVELS.get(filesystem.frozen, 'others')}. "
         "The kernel does not record who froze it: look for such an agent among the tasks, and "
         "whether it is itself blocked, for instance by writing a log line to that filesystem.",
@@ -62,6 +62,7 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
             ),
             *(of_task(task) for task in waiting[:6]),
         ),
+        duration_ns=longest,
         tasks=tuple(task.pid for task in waiting),
         addresses=(Address(filesystem.address),),
         blameless=True,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kscope.model.cpus import Cpu
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
-from kscope.triage.cpu_facts import SECOND, inside, no_interrupts_ns, runs, what_it_does
+from kscope.triage.cpu_facts import SECOND, inside, no_interrupts_ns, runs, to_blame, what_it_does
 from kscope.triage.cpu_victims import victims_of
 from kscope.triage.evidence import of_cpu, of_lock
 from kscope.triage.facts import Facts
@@ -46,7 +46,8 @@ def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
         + (f"It likely holds a spinlock for which {_spin(waiting)}. " if waiting else "")
         + "Look for a loop between local_irq_disable() and local_irq_enable() on that stack.",
         evidence=tuple(evidence),
-        tasks=(cpu.current.pid,) if cpu.current else (),
+        duration_ns=for_ns,
+        tasks=to_blame(cpu),
         cpus=(cpu.cpu,),
         locks=tuple(locks),
         disproof="RFLAGS of the interrupted frame has bit 9 (0x200) set, or the CPU's tick is not "

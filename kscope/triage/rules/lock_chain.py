@@ -40,7 +40,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     called = f"{lock.kind} {short_name(lock)}"
     count = f"{len(behind)} task{'s' if len(behind) > 1 else ''}"
     if owner is None:
-        title = f"{called}: {count}, owner not recorded"
+        title = f"{called}: {count}, owner not recorded,"
         explanation = f"{root.doing}. "
         if lock.possible_owners:
             found = ", ".join(map(str, lock.possible_owners))
@@ -48,7 +48,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     elif not root.certain:
         reader = lock.kind == "rwsem"
         last = "a reader" if reader else "its last holder"
-        title = f"{called}: {count} behind {owner.comm} {owner.pid}, {last}"
+        title = f"{called}: {count} behind {owner.comm} {owner.pid}, {last},"
         explanation = (
             f"{owner.comm} {owner.pid} was the last to take it{' for reading' if reader else ''} "
             f"({lock.owner_note}), and {owner.doing}. If it still has it, it is what everybody "
@@ -68,13 +68,14 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, since),
-        title=title,
-        explanation=f"For up to {in_words(longest)}: {explanation}",
+        title=f"{title} for {in_words(longest)}",
+        explanation=explanation,
         evidence=(
             *((of_task(owner),) if owner else ()),
             *(of_lock(lock) for lock in locks),
             *(of_task(task) for task in behind[:_MOST_SHOWN]),
         ),
+        duration_ns=longest,
         tasks=(*((root.pid,) if root.pid is not None else ()), *root.behind),
         locks=root.locks,
         disproof="the owner is running, or the lock has another owner now"

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from kscope.kernel.machine.memory_counters import memory_counters
 from kscope.kernel.machine.memory_zones import Zone
+from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
 from kscope.triage.memory_use import (
-    for_how_long,
     is_exhausted,
     largest_processes,
     no_zone_has_any,
@@ -30,10 +30,11 @@ def _check(facts: Facts) -> Iterator[Finding]:
         return
     counters = memory_counters(facts.program)
     stuck = reclaiming(facts)
+    longest = waited(stuck) if stuck else None
     yield Finding(
         rule=RULE.name,
-        severity=severity_of(facts, waited(stuck)) if stuck else "warning",
-        title=_title(facts, counters),
+        severity="warning" if longest is None else severity_of(facts, longest),
+        title=_title(facts, counters, longest),
         explanation=_explanation(facts, stuck),
         evidence=(
             *(_of_zone(zone) for zone in facts.zones),
@@ -41,6 +42,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
             of_counters(counters),
             *(of_process(task) for task in largest_processes(facts)),
         ),
+        duration_ns=longest,
         tasks=tuple(task.pid for task in stuck),
         blameless=True,
         disproof="a zone that an ordinary allocation may use has more than its minimum and its "
@@ -49,9 +51,10 @@ def _check(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _title(facts: Facts, counters: dict[str, int]) -> str:
+def _title(facts: Facts, counters: dict[str, int], longest: int | None) -> str:
     what = "Memory is exhausted" if no_zone_has_any(facts) else "Reclaim of memory is stuck"
-    return f"{what}: {size(counters.get('free'))} of {size(counters.get('total'))} free"
+    lasting = "" if longest is None else f" for {in_words(longest)}"
+    return f"{what}{lasting}: {size(counters.get('free'))} of {size(counters.get('total'))} free"
 
 
 def _explanation(facts: Facts, stuck: list[Blocked]) -> str:
@@ -59,8 +62,8 @@ def _explanation(facts: Facts, stuck: list[Blocked]) -> str:
     if stuck:
         text = f"{len(stuck)} task{'s wait' if len(stuck) > 1 else ' waits'} for reclaim"
         kswapd = len(stuck) > 1 and any(task.comm.startswith("kswapd") for task in stuck)
-        text += ", kswapd among them," if kswapd else ""
-        text += f" for up to {for_how_long(stuck)}. "
+        text += ", kswapd among them" if kswapd else ""
+        text += ". "
     if no_zone_has_any(facts):
         text += (
             "No zone has more free than its min watermark and its reserve, so whoever needs a page "

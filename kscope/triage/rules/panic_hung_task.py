@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 from kscope.model.durations import in_words
-from kscope.model.locks import Blocked
 from kscope.model.survey import Finding
 from kscope.triage.evidence import of_log, of_task, of_variable
 from kscope.triage.facts import Facts
 from kscope.triage.panics import TRIGGER, panic_finding, where
 from kscope.triage.rule import Rule
+from kscope.triage.waiting import waited
 
 _REPORTED = re.compile(r"INFO: task (.*):(\d+) blocked for more than (\d+) seconds")
 _MOST = 8
@@ -29,27 +29,23 @@ def _check(facts: Facts) -> Iterator[Finding]:
     blocked = [task for task in facts.locks.blocked if task.state == "UN" and not task.killable]
     evidence += [of_task(task) for task in blocked[:_MOST]]
     first = next(iter(reported), None)
-    longest = max(blocked, key=_since, default=None)
+    longest = waited(blocked) if blocked else None
+    lasting = "" if longest is None else f" for {in_words(longest)}"
     named = f"{facts.blocked[first].comm} {first}" if first in facts.blocked else first
     yield panic_finding(
         facts,
         RULE.name,
-        title=f"Panic: hung task, {where(facts)}",
+        title=f"Panic: hung task{lasting}, {where(facts)}",
         explanation=(f"First report: {named}. " if first is not None else "")
         + "The detector only ended it: tasks had been in uninterruptible sleep for more "
         f"than {timeout or 'the allowed'} s. "
-        + (f"The longest, {longest.comm} {longest.pid}, for at most "
-           f"{in_words(longest.since_last_arrival_ns)}. " if longest else "")
         + "What they wait for, and who has it, is in the findings about locks and blocked tasks.",
         evidence=evidence,
         tasks=(*_culprits(facts), *reported),
         disproof="kernel.hung_task_panic is 0, or none of the tasks reported is blocked any more",
         rank=TRIGGER,
-    )  # fmt: skip
-
-
-def _since(task: Blocked) -> int:
-    return task.since_last_arrival_ns or 0
+        duration_ns=longest,
+    )
 
 
 def _reported(facts: Facts) -> dict[int, str]:

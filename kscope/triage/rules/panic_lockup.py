@@ -9,7 +9,7 @@ from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.cpus import Cpu
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
-from kscope.triage.cpu_facts import inside, what_it_does
+from kscope.triage.cpu_facts import SECOND, inside, runs, to_blame, what_it_does
 from kscope.triage.evidence import of_cpu, of_lock, of_variable
 from kscope.triage.facts import Facts
 from kscope.triage.panics import modules_evidence, panic_finding
@@ -39,8 +39,8 @@ def _check(facts: Facts) -> Iterator[Finding]:
     if cpu is not None:
         functions = inside(cpu)
         if cpu.current is not None:
-            title += f": {cpu.current.comm} {cpu.current.pid}"
-            tasks.append(cpu.current.pid)
+            title += f": {runs(cpu)}"
+            tasks += to_blame(cpu)
         if seconds:
             title += f" for {seconds} s"
         if functions:
@@ -73,6 +73,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         evidence=evidence,
         tasks=tasks,
         cpus=[number],
+        duration_ns=None if seconds is None else seconds * SECOND,
         locks=locks,
         disproof="the watchdog's stamp of that CPU is recent, or its stack has nothing that can "
         "take so long (then suspect the host, or a clock that jumped)",

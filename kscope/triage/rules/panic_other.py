@@ -1,38 +1,23 @@
-"""Panics of no kind that has a rule of its own, machine checks among them."""
+"""Panics of no kind that has a rule of its own."""
 
-import re
 from collections.abc import Iterator
 
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_log
 from kscope.triage.facts import Facts
 from kscope.triage.panics import panic_finding, where
 from kscope.triage.rule import Rule
 
-_MACHINE_CHECK = re.compile(r"\[Hardware Error\]|mce: |Machine check")
-_MOST = 12
+_KINDS_IN_THE_LOG = ("sysrq", "unknown-nmi", "machine-check")
+"""Those whose rules make do with the log."""
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
     kind = facts.panic.kind
     # Without types, the log is all there is, and rules that read more do not run.
-    by_log = facts.target.debug_info.types == "none" and kind not in ("sysrq", "unknown-nmi")
-    if kind == "none" or (kind not in ("other", "machine-check") and not by_log):
+    by_log = facts.target.debug_info.types == "none" and kind not in _KINDS_IN_THE_LOG
+    if kind == "none" or (kind != "other" and not by_log):
         return
     message = facts.panic.message.removeprefix("Kernel panic - not syncing: ")
-    if kind == "machine-check":
-        lines = [r.text for r in facts.log.records if _MACHINE_CHECK.search(r.text)]
-        yield panic_finding(
-            facts,
-            RULE.name,
-            title=f"Machine check on CPU {facts.panic.cpu}: the hardware failed",
-            explanation="The processor reported an error that it could not correct. Decode the "
-            "banks' status from the log (mcelog, rasdaemon), and replace what they name; the "
-            "kernel is not to blame.",
-            evidence=[of_log("log", line) for line in lines[-_MOST:]],
-            disproof="no machine check handler on the panicking CPU's stack",
-        )
-        return
     way = facts.stopped.way if facts.stopped else ()
     inside = f" in {way[2]}()" if len(way) > 2 else ""
     inside += f", {where(facts)}" if facts.panic.pid is not None else ""

@@ -22,6 +22,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         f"{found.explanation()} Read that stack for a loop inside rcu_read_lock().",
         evidence=(*period.evidence, *found.evidence, *modules_evidence(facts)),
         tasks=found.pids,
+        duration_ns=period.age_ns,
         cpus=found.cpus,
         disproof="no bit is set in the qsmask of any rcu_node, or the CPU passed a quiescent "
         "state since",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from kscope.model.durations import in_words
 from kscope.model.survey import Finding
 from kscope.triage.facts import Facts
 from kscope.triage.grace_period import grace_period, holders
@@ -26,10 +25,11 @@ def _check(facts: Facts) -> Iterator[Finding]:
         rule=RULE.name,
         severity="warning",
         title=f"RCU: {found.title(period)}",
-        explanation=f"For {in_words(period.age_ns)} {found.explanation()} Memory that RCU protects "
+        explanation=f"It cannot end: {found.explanation()} Memory that RCU protects "
         "piles up, and whoever waits in synchronize_rcu() hangs. Read that stack for a loop inside "
         "rcu_read_lock() or with preemption off.",
         evidence=(*period.evidence, *found.evidence),
+        duration_ns=period.age_ns,
         tasks=found.pids,
         cpus=found.cpus,
         disproof="rcu_state.gp_seq has gone on, or no qsmask has a bit set",

@@ -42,26 +42,26 @@ def _finding(facts: Facts, cpu: Cpu, waiting: Sequence[Queued]) -> Finding:
     count = f"{len(waiting)} task{'s' if len(waiting) > 1 else ''}"
     throttled = _throttled(facts, cpu) and any(task in cpu.rt for task in waiting)
     if throttled:
-        title = f"{count} on CPU {cpu.cpu} throttled, ready to run for up to {in_words(longest)}"
+        title = f"{count} on CPU {cpu.cpu} throttled, ready to run for {in_words(longest)}"
         explanation = (
             "The real-time tasks of this CPU have used up their share of each period "
             "(sched_rt_runtime_us of sched_rt_period_us), and wait for the next one. Whoever waits "
             "for one of them waits as long. "
         )
     elif cpu.idle:
-        title = f"CPU {cpu.cpu} idles while {count} could run, for up to {in_words(longest)}"
+        title = f"CPU {cpu.cpu} idles while {count} could run, for {in_words(longest)}"
         explanation = (
             "Tasks are on its runqueue and it runs its idle task: the interrupt that should have "
             "woken it was lost, or it cannot leave its idle state. "
         )
     elif cpu.runs_realtime:
-        title = f"Real-time {runs(cpu)} keeps CPU {cpu.cpu} from {count}"
+        title = f"Real-time {runs(cpu)} keeps CPU {cpu.cpu} from {count} for {in_words(longest)}"
         explanation = (
-            f"Ready to run for up to {in_words(longest)} by now. A real-time task that never "
-            "sleeps keeps everything of lower priority off its CPU, kernel threads included. "
+            "A real-time task that never sleeps keeps everything of lower priority off its CPU, "
+            "kernel threads included. "
         )
     else:
-        title = f"{count} on CPU {cpu.cpu} ready to run for up to {in_words(longest)}"
+        title = f"{count} on CPU {cpu.cpu} ready to run for {in_words(longest)}"
         explanation = "The CPU is overloaded, or its scheduler passes these tasks over. "
     evidence = [of_cpu(cpu.cpu, f"runs {runs(cpu)}, nr_running {cpu.nr_running}")]
     evidence += [
@@ -80,6 +80,7 @@ def _finding(facts: Facts, cpu: Cpu, waiting: Sequence[Queued]) -> Finding:
         title=title,
         explanation=explanation,
         evidence=tuple(evidence),
+        duration_ns=longest,
         tasks=(*culprit, *(task.pid for task in waiting if task.pid is not None)),
         cpus=(cpu.cpu,),
         disproof="these tasks have run on another CPU since, or have a more recent last_arrival",

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from drgn import Object
+from drgn import Object, cast
 from drgn.helpers.linux.kthread import kthread_data
 from drgn.helpers.linux.list import list_count_nodes
 
 from kscope.kernel.access.reading import READ_ERRORS
-from kscope.model.cpus import Cpu, WorkPool
+from kscope.model.cpus import Cpu, Worker, WorkPool
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence, Finding
@@ -50,8 +50,6 @@ def _worker(facts: Facts, task: Blocked) -> Object | None:
         pointer = Object(facts.program, found, value=int(task.task))
         if not pointer.flags.value_() & _PF_WQ_WORKER:
             return None
-        from drgn import cast
-
         worker = cast("struct worker *", kthread_data(pointer))
         return worker if worker.current_work else None
     except READ_ERRORS:
@@ -62,14 +60,14 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
     function = _function(facts, worker.current_func.value_())
     queue, waiting = _queue(worker)
     names = ", ".join(f"{other.comm} {other.pid}" for other in behind[:6])
-    held = severity_of(facts, task.since_last_arrival_ns or 0)
+    longest = task.since_last_arrival_ns or 0
     address = worker.current_work.value_()
     return Finding(
         rule=RULE.name,
-        severity=held,
-        title=f"Work item {function}() stuck in {task.comm} {task.pid}",
-        explanation=f"For up to {in_words(task.since_last_arrival_ns)}: {task.comm} {task.pid} "
-        f"executes {function}() of workqueue {queue} and {task.doing}. "
+        severity=severity_of(facts, longest),
+        title=f"Work item {function}() stuck in {task.comm} {task.pid} for {in_words(longest)}",
+        explanation=f"{task.comm} {task.pid} executes {function}() of workqueue {queue} and "
+        f"{task.doing}. "
         + (f"{_more(waiting)} of that workqueue behind it. " if waiting else "")
         + (f"{names} {'waits' if len(behind) == 1 else 'wait'} for it to end. " if behind else "")
         + "Whoever flushes that workqueue or cancels that item hangs as well.",
@@ -84,6 +82,7 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
             ),
             *(of_task(other) for other in behind[:6]),
         ),
+        duration_ns=longest,
         tasks=(task.pid, *(other.pid for other in behind)),
         locks=(task.lock,) if task.lock is not None else (),
         disproof="the worker's current_work is another item now",
@@ -118,6 +117,15 @@ def _queue(worker: Object) -> tuple[str, int]:
         return "?", 0
 
 
+def _of_worker(worker: Worker) -> Evidence:
+    return Evidence(
+        label=f"{worker.comm} {worker.pid}",
+        text=f"executes {worker.function.name}(), work item {worker.work}",
+        crash=f"bt {worker.pid}",
+        drgn=f"print(prog.stack_trace({worker.pid}))",
+    )
+
+
 def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
     pending = ", ".join(dict.fromkeys(function.name for function in pool.pending[:5]))
     busy = ", ".join(f"{worker.comm} {worker.pid} in {worker.function.name}()"
@@ -130,7 +138,8 @@ def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
         + (f"Its workers: {busy}. " if busy else "No worker of it executes anything. ")
         + "A worker that spins without sleeping keeps the others from starting; so does a manager "
         "that cannot create new ones for lack of memory.",
-        evidence=(of_pool(pool),),
+        evidence=(of_pool(pool), *map(_of_worker, pool.busy[:5])),
+        duration_ns=pool.stalled_ns,
         tasks=tuple(worker.pid for worker in pool.busy),
         cpus=(cpu.cpu,),
         addresses=(pool.pool,),

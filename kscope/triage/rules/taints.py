@@ -12,7 +12,7 @@ from kscope.model.text import printable
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 
-_HARMLESS_KINDS = ("none", "sysrq", "unknown-nmi")
+_HARMLESS_KINDS = ("none", "sysrq", "unknown-nmi", "machine-check")
 """Ways in which a kernel does not fail by itself: whose module was loaded then explains nothing."""
 
 _MODULE_FLAGS = frozenset("PFOEC")

@@ -21,13 +21,15 @@ def _check(facts: Facts) -> Iterator[Finding]:
         if not calls:
             continue
         senders = sorted({ipi.from_cpu for ipi in calls if ipi.from_cpu is not None})
+        for_how_long = in_words(deaf_ns)
         from_whom = ", ".join(f"CPU {sender}" for sender in senders) or "another CPU"
         yield Finding(
             rule=RULE.name,
             severity="warning",
-            title=f"CPU {cpu.cpu} does not answer {from_whom}, which waits for it",
+            title=f"CPU {cpu.cpu} does not answer {from_whom}, which waits for it for "
+            f"{for_how_long}",
             explanation=f"{from_whom} asked CPU {cpu.cpu} to call a function and spins until it "
-            f"has, but CPU {cpu.cpu} has taken no interrupt for {in_words(deaf_ns)}. The senders "
+            f"has, but CPU {cpu.cpu} has taken no interrupt for {for_how_long}. The senders "
             "are victims: look at what the deaf CPU does.",
             evidence=(
                 *(
@@ -42,6 +44,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
                 ),
                 of_cpu(cpu.cpu, what_it_does(cpu)),
             ),
+            duration_ns=deaf_ns,
             cpus=(cpu.cpu, *senders),
             disproof="the CPU's call_single_queue is empty",
             rank=33,
