@@ -1,5 +1,7 @@
 """Machine code, as crash's ``dis``."""
 
+import msgspec
+
 from kscope.dialect import drgn_code
 from kscope.dialect.views import Equivalent
 from kscope.model.code import Code, CodeQuery, Instruction
@@ -23,6 +25,13 @@ def equivalent(query: CodeQuery) -> Equivalent:
     if query.count:
         words.append(str(query.count))
     return Equivalent(" ".join(words), _drgn(query), note if forward != query.forward else "")
+
+
+def answered(query: CodeQuery, result: Code) -> Equivalent:
+    """What is no function, such as a per-CPU variable, by its address."""
+    if not result.function:
+        query = msgspec.structs.replace(query, start=f"{result.address:#x}")
+    return equivalent(query)
 
 
 def _number(start: str) -> int | None:

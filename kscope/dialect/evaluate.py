@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from kscope.dialect import drgn_code
 from kscope.dialect import struct as struct_layout
 from kscope.dialect.views import Equivalent
@@ -24,6 +26,16 @@ def equivalent(query: EvaluateQuery) -> Equivalent:
             code = f'{name} = prog.symbol("{name}").address\n{code}'
         return Equivalent(f"eval {expression}", code)
     return Equivalent(f"p {expression}", _drgn(expression))
+
+
+def answered(query: EvaluateQuery, result: Value) -> Equivalent:
+    """A per-CPU variable is all its copies; of a symbol without a type there is the address."""
+    name = query.expression.strip()
+    if name.isidentifier() and result.copies:
+        query = msgspec.structs.replace(query, expression=f"{name}:a")
+    elif name.isidentifier() and result.member is None:
+        query = msgspec.structs.replace(query, addresses=True)
+    return equivalent(query)
 
 
 def _drgn(expression: str) -> str:

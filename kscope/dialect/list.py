@@ -1,6 +1,8 @@
 """Lists and arrays, as crash's ``list -s``."""
 
-from kscope.dialect import drgn_code
+import msgspec
+
+from kscope.dialect import drgn_code, struct
 from kscope.dialect.views import Equivalent
 from kscope.dialect.walked import rows
 from kscope.model.list import ListQuery, Walk
@@ -11,23 +13,28 @@ _HELPERS = {
     "list": ("list_for_each", "struct list_head"),
     "hlist": ("hlist_for_each", "struct hlist_head"),
     "hlist_nulls": ("hlist_nulls_for_each", "struct hlist_nulls_head"),
-    "llist": ("llist_for_each", "struct llist_head"),
+    "llist": ("llist_for_each", "struct llist_node"),
     "plist": ("plist_for_each", "struct plist_head"),
 }
 
+_ALL = ListQuery(start="").limit
+
 
 def equivalent(query: ListQuery) -> Equivalent:
-    """``list`` with the options that walk the same."""
-    kind = query.kind or ("per-cpu" if ":" in query.start else "list")
+    """``list`` with the options that walk the same; of an array ``struct`` or ``p``."""
+    kind = query.kind or ("per-cpu" if ":" in query.start else "")
+    if not kind:
+        return Equivalent("", "", "what START is decides how it is walked")
     name, _, member = query.entry.partition(".")
     tag = name.split()[-1] if name else ""
+    if kind == "array":
+        return Equivalent(_crash_array(query), _drgn(query, kind))
+    if kind == "per-cpu":
+        columns = f"{tag}.{query.columns}" if query.columns else tag
+        crash = f"struct {columns} {query.start}" if tag else f"p {query.start}"
+        return Equivalent(crash, _drgn(query, kind))
     notes = []
     words = ["list"]
-    if kind in ("array", "per-cpu"):
-        columns = f"{tag}.{query.columns}" if query.columns else tag
-        count = f" -c {query.length}" if query.length else ""
-        crash = f"struct {columns}{count} {query.start}"
-        return Equivalent(crash, _drgn(query, kind), "")
     if query.entry and query.columns:
         words.append(f"-s {tag}.{query.columns}")
         if kind != "member" and query.embedded:
@@ -49,6 +56,61 @@ def equivalent(query: ListQuery) -> Equivalent:
     return Equivalent(" ".join(words), _drgn(query, kind), "; ".join(filter(None, notes)))
 
 
+def answered(query: ListQuery, walk: Walk) -> Equivalent:
+    """With what was found out of START; of a list that is broken no more than could be walked."""
+    return equivalent(_settled(query, walk))
+
+
+def _settled(query: ListQuery, walk: Walk) -> ListQuery:
+    ended = walk.broken is not None or walk.truncated
+    limit = len(walk.rows) if ended else _ALL
+    is_element = bool(walk.rows) and walk.rows[0].node == walk.head
+    if walk.kind == "per-cpu":
+        # A variable's name stands for all copies; a pointer leads to what alloc_percpu() returned.
+        name = query.start.strip()
+        is_variable = is_element or walk.entry_type.endswith("*")
+        start = f"{name}:a" if name.isidentifier() and is_variable else name
+        return msgspec.structs.replace(query, kind=walk.kind, start=start)
+    if walk.kind == "array":
+        start, entry = query.start.strip(), query.entry
+        if not entry and walk.rows and element(walk).startswith(("struct ", "union ")):
+            start, entry = f"{walk.rows[0].node:#x}", element(walk)
+        elif not entry:
+            start = start.removeprefix("&")
+        return msgspec.structs.replace(
+            query, kind=walk.kind, start=start, entry=entry, length=len(walk.rows)
+        )
+    return msgspec.structs.replace(
+        query,
+        kind=walk.kind,
+        start=f"{walk.head:#x}",
+        entry=query.entry or element(walk),
+        embedded=walk.kind != "member" and (query.embedded or is_element),
+        limit=limit,
+    )
+
+
+def element(walk: Walk) -> str:
+    """``struct module.list``, as it was found out; empty of a type that has no name."""
+    if "<" in walk.entry_type:
+        return ""
+    return f"{walk.entry_type}.{walk.member}" if walk.member else walk.entry_type
+
+
+def _crash_array(query: ListQuery) -> str:
+    if not query.entry:
+        return f"p {query.start}"
+    if not struct.is_no_structure(query.entry):
+        columns = f".{query.columns}" if query.columns else ""
+        count = f" -c {query.length}" if query.length else ""
+        name = query.entry.removeprefix("struct ")
+        command = "" if name.startswith("union ") else "struct "
+        return f"{command}{name}{columns}{count} {crash_start(query.start)}"
+    type_ = drgn_code.type_name(query.entry)
+    array = struct.cast_to(f"{type_}[{query.length}]" if query.length else type_)
+    return f"p *{array}{query.start}"
+
+
 def crash_start(start: str) -> str:
     """Where to begin, without the type in ``struct maple_tree 0xffff…``: crash takes none."""
     last = start.rsplit(maxsplit=1)[-1] if start.startswith(("struct ", "union ")) else start
@@ -66,12 +128,14 @@ def _drgn(query: ListQuery, kind: str) -> str:
     full = drgn_code.type_name(name) if name else ""
     columns = [column.strip() for column in query.columns.split(",") if column.strip()]
     shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
+    if not query.limit or "<" in full:
+        return ""  # of nothing, or of a type that has no name
     try:
         if kind == "per-cpu":
             return _drgn_per_cpu(query, columns)
+        if kind == "array" and not full:
+            return _drgn_array(query)
         where = drgn_code.pointed(query.start)
-        if not query.kind and not query.entry and "." in query.start:
-            return ""  # only its type says whether it is a list or an array
     except drgn_code.UnknownExpressionError:
         return ""
     begin = f"{where.setup}start = {where.text}\n"
@@ -82,30 +146,60 @@ def _drgn(query: ListQuery, kind: str) -> str:
             "    print(hex(entry + i), entry[i])\n"
         )
     if kind == "member":
+        within = f" and len(seen) < {query.limit}" if query.limit < _ALL else ""
         return drgn_code.imports([*where.names, "Object"]) + (
             f'{begin}entry = Object(prog, "{full} *", start)\nseen = set()\n'
-            "while entry and entry.value_() not in seen:\n"
+            f"while entry and entry.value_() not in seen{within}:\n"
             f"    seen.add(entry.value_())\n    print({shown})\n    entry = entry.{member}\n"
         )
+    if query.embedded and kind != "llist" and (kind != "list" or not full):
+        return ""  # drgn's helpers begin at heads
     helper, head = _HELPERS[kind]
-    begin += f'head = Object(prog, "{head} *", start)\n'
+    if kind == "llist" and not query.embedded:
+        # Of these lists they begin at the first node.
+        begin += 'head = Object(prog, "struct llist_head *", start).first\n'
+    else:
+        begin += f'head = Object(prog, "{head} *", start)\n'
     names = [*where.names, "Object"]
     if not full:
-        return drgn_code.imports([*names, helper]) + (
-            f"{begin}for node in {helper}(head):\n    print(hex(node))\n"
-        )
+        return drgn_code.imports([*names, helper]) + begin + first_of(
+            query.limit, "node", f"{helper}(head)", "print(hex(node))"
+        )  # fmt: skip
     all_ = f"{helper}_entry"
     if query.reverse and kind == "list":
         all_ += "_reverse"
     names.append(all_)
-    if query.embedded:
-        return drgn_code.imports([*names, "container_of"]) + (
-            f'{begin}first = container_of(head, "{full}", "{member}")\n'
+    if query.embedded and kind == "list":
+        begin += (
+            f'first = container_of(head, "{full}", "{member}")\n'
             f'others = {all_}("{full}", first.{member}.address_of_(), "{member}")\n'
-            f"for entry in [first, *others]:\n    print({shown})\n"
         )
-    return drgn_code.imports(names) + (
-        f'{begin}for entry in {all_}("{full}", head, "{member}"):\n    print({shown})\n'
+        loop = first_of(query.limit, "entry", "itertools.chain([first], others)", f"print({shown})")
+        return f"import itertools\n{drgn_code.imports([*names, 'container_of'])}{begin}{loop}"
+    loop = first_of(query.limit, "entry", f'{all_}("{full}", head, "{member}")', f"print({shown})")
+    return drgn_code.imports(names) + begin + loop
+
+
+def first_of(limit: int, names: str, iterable: str, body: str) -> str:
+    """A loop that ends after ``limit`` of them: drgn's helpers never leave a loop."""
+    if limit >= _ALL:
+        return f"for {names} in {iterable}:\n    {body}\n"
+    inner = f"({names})" if "," in names else names
+    return f"for _, {inner} in zip(range({limit}), {iterable}):\n    {body}\n"
+
+
+def _drgn_array(query: ListQuery) -> str:
+    """Of a variable whose type says of what it is an array."""
+    array = drgn_code.object_(query.start)
+    if array.kind == "number" or array.cpus:
+        return ""
+    length = str(query.length) if query.length else "len(array)"
+    return drgn_code.imports([*array.names, "FaultError"]) + (
+        f"{array.setup}array = {array.text}\nfor i in range({length}):\n"
+        "    try:\n"
+        "        print(hex(array[i].address_), array[i])\n"
+        "    except FaultError as error:\n"
+        "        print(hex(array[i].address_), error)\n"
     )
 
 
@@ -117,8 +211,12 @@ def _drgn_per_cpu(query: ListQuery, columns: list[str]) -> str:
         names |= {"for_each_possible_cpu", "per_cpu_ptr"}
         cpus, text = "for_each_possible_cpu(prog)", f"per_cpu_ptr({text}, cpu)[0]"
     shown = ", ".join(["cpu", "hex(entry.address_)", *(f"entry.{each}" for each in columns)])
+    follow = ""
+    if query.entry and not query.entry.endswith("*"):
+        names.add("TypeKind")
+        follow = "    if entry.type_.kind == TypeKind.POINTER:\n        entry = entry[0]\n"
     return drgn_code.imports(names) + (
-        f"for cpu in {cpus}:\n    entry = {text}\n    print({shown})\n"
+        f"for cpu in {cpus}:\n    entry = {text}\n{follow}    print({shown})\n"
     )
 
 

@@ -34,27 +34,72 @@ def equivalent(query: StructQuery) -> Equivalent:
     words = name.split()
     command = words[0] if words[:1] in (["struct"], ["union"]) else "struct"
     crash = f"{command}{options} {dotted.removeprefix(command).strip()}"
-    if query.address and _is_no_structure(name):
+    if query.address and is_no_structure(name):
         # Of what is no structure, such as a variable that is a pointer: gdb's words.
-        cast = _cast_to(drgn_code.type_name(name))
+        cast = cast_to(drgn_code.type_name(name))
         crash = f"p *{cast}{_plain_address(query.address)}"
     elif query.address:
         crash += f" {_crash_address(query.address)}"
         if not _plain(query.address):
             notes.append("crash takes addresses and symbols only: the rest is p's or gdb's")
+    elif query.type.isidentifier() and not (query.offsets or query.members):
+        # A variable or a type: crash's struct takes the one, p the other.
+        crash = f"whatis {query.type}"
+        notes.append("p shows the value of a variable")
     elif not _is_type(query.type):
-        crash = f"p {query.type}"
+        crash = f"p {_value_of(query.type)}"
     return Equivalent(crash, _drgn(query, name, members), "; ".join(notes))
 
 
-def _is_no_structure(name: str) -> bool:
+def answered(query: StructQuery, result: Structure) -> Equivalent:
+    """By type and address, where it was left to the target what is a type, what a variable."""
+    found = _answered(query, result)
+    if not result.unreadable or not found.drgn:
+        return found
+    begin = drgn_code.imports(["FaultError"])
+    code = f"{begin}try:\n{_indented(found.drgn)}except FaultError as error:\n    print(error)\n"
+    return msgspec.structs.replace(found, drgn=code)
+
+
+def _answered(query: StructQuery, result: Structure) -> Equivalent:
+    replace = msgspec.structs.replace
+    members = query.members or query.type.strip().partition(".")[2]
+    has_tag = result.type.startswith(("struct ", "union ", "enum ")) and "<" not in result.type
+    if result.address is None:
+        return equivalent(replace(query, type=result.type, members=members) if has_tag else query)
+    name = query.address or query.type
+    if result.label and query.count == 1:
+        # Copies of a per-CPU variable.
+        copies = f"{name}:a" if name.isidentifier() else name
+        if query.address:
+            return equivalent(replace(query, address=copies))
+        if has_tag and name.isidentifier():
+            return equivalent(replace(query, type=result.type, address=copies))
+        return equivalent(replace(query, type=copies, offsets=False))
+    if query.embedded:
+        return equivalent(query)
+    if query.address:
+        return equivalent(replace(query, address=f"{result.address:#x}"))
+    if name.isidentifier() and has_tag and not result.type.endswith(("]", "*")):
+        return equivalent(replace(query, type=result.type, address=f"{result.address:#x}"))
+    # What is no structure has no offsets.
+    variable = f"*&{name}" if name.isidentifier() else name
+    return equivalent(replace(query, type=variable, offsets=False))
+
+
+def _value_of(expression: str) -> str:
+    """``x`` of ``&x``, which leads to it, and of ``*&x``, which says that it is no type."""
+    return expression.removeprefix("*").removeprefix("&") if "&" in expression[:2] else expression
+
+
+def is_no_structure(name: str) -> bool:
     """Whether crash's ``struct`` takes no such type: also arrays of structures and pointers."""
     if name.endswith(("*", "]")):
         return True
     return drgn_code.type_name(name) == name and not name.startswith(("struct ", "union "))
 
 
-def _cast_to(name: str) -> str:
+def cast_to(name: str) -> str:
     """``(char (*)[16])``, ``(struct mm_struct **)``: to a pointer to what ``name`` is."""
     element, bracket, length = name.partition("[")
     if bracket:
@@ -119,7 +164,7 @@ def _drgn_layout(name: str, paths: list[str]) -> str:
 
 
 def _drgn_variable(query: StructQuery) -> str:
-    found = drgn_code.object_(query.type)
+    found = drgn_code.object_(_value_of(query.type))
     if found.kind == "number":
         raise drgn_code.UnknownExpressionError(query.type)
     # Of what only points, such as a cast, what it points at.

@@ -1,7 +1,9 @@
 """Trees and XArrays, as crash's ``tree -s``."""
 
+import msgspec
+
 from kscope.dialect import drgn_code
-from kscope.dialect.list import crash_start, start_note
+from kscope.dialect.list import crash_start, element, first_of, start_note
 from kscope.dialect.views import Equivalent
 from kscope.dialect.walked import rows
 from kscope.model.list import Walk
@@ -44,6 +46,22 @@ def equivalent(query: TreeQuery) -> Equivalent:
     return Equivalent(" ".join(words), _drgn(query, kind), start_note(query.start))
 
 
+def answered(query: TreeQuery, walk: Walk) -> Equivalent:
+    """With the kind, root and elements that were found; no more of them than could be walked."""
+    if query.node:
+        return equivalent(msgspec.structs.replace(query, kind=walk.kind))
+    ended = walk.broken is not None or walk.truncated
+    return equivalent(
+        msgspec.structs.replace(
+            query,
+            kind=walk.kind,
+            start=f"{walk.head:#x}",
+            entry=query.entry or element(walk),
+            limit=len(walk.rows) if ended else TreeQuery(start="").limit,
+        )
+    )
+
+
 def _drgn(query: TreeQuery, kind: str) -> str:
     name, _, member = query.entry.partition(".")
     full = drgn_code.type_name(name) if name else ""
@@ -51,8 +69,10 @@ def _drgn(query: TreeQuery, kind: str) -> str:
     shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
     try:
         where = drgn_code.address(query.start)
-        if not query.kind and not query.entry and not _type_of(query.start):
+        if not query.kind and not _type_of(query.start):
             return ""  # only its type says which kind of tree it is
+        if not query.limit or "<" in full:
+            return ""  # of nothing, or of a type that has no name
         if query.node:
             return _drgn_below_node(kind, where)
     except drgn_code.UnknownExpressionError:
@@ -66,14 +86,15 @@ def _drgn(query: TreeQuery, kind: str) -> str:
         begin += f'root = Object(prog, "{type_} *", start)\n'
     names = [*where.names, "Object"]
     if kind == "rbtree" and full:
-        return drgn_code.imports([*names, f"{helper}_entry"]) + (
-            f'{begin}for entry in {helper}_entry("{full}", root, "{member}"):\n    print({shown})\n'
-        )
-    typed = f'    entry = Object(prog, "{full} *", entry.value_())\n' if full else ""
-    return drgn_code.imports([*names, helper]) + (
-        f"{begin}for {loop} in {helper}(root):\n"
-        f"{typed}    print({loop.removesuffix('entry')}{shown})\n"
-    )
+        nodes = f'{helper}_entry("{full}", root, "{member}")'
+        return drgn_code.imports([*names, f"{helper}_entry"]) + begin + first_of(
+            query.limit, "entry", nodes, f"print({shown})"
+        )  # fmt: skip
+    typed = f'entry = Object(prog, "{full} *", entry.value_())\n    ' if full else ""
+    body = f"{typed}print({loop.removesuffix('entry')}{shown})"
+    return drgn_code.imports([*names, helper]) + begin + first_of(
+        query.limit, loop, f"{helper}(root)", body
+    )  # fmt: skip
 
 
 def _drgn_below_node(kind: str, where: drgn_code.DrgnCode) -> str:

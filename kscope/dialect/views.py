@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 
@@ -35,6 +35,14 @@ class View(Protocol):
         """``result`` as text in crash's layout, without a newline at its end."""
 
 
+@runtime_checkable
+class AnsweredView(View, Protocol):
+    """A dialect module whose Query leaves to the target what the other tools must be told."""
+
+    def answered(self, query: Any, result: Any) -> Equivalent:
+        """As ``equivalent``, with address, type and kind as ``result`` has them."""
+
+
 def names() -> list[str]:
     """The views' names as on the command line."""
     return [
@@ -54,6 +62,13 @@ def find(name: str) -> View:
     return cast(View, importlib.import_module(f"kscope.dialect.{name.replace('-', '_')}"))
 
 
-def equivalent(query: Query[Result]) -> Equivalent:
-    """The crash command and drgn code for any Query that has a view."""
-    return find(subsystem_of(type(query)).replace("_", "-")).equivalent(query)
+def equivalent(query: Query[Any], result: Result | None = None) -> Equivalent:
+    """The crash command and drgn code for any Query that has a view.
+
+    :param result: the answer, which says what the Query leaves to the target: of ``list START``,
+        as what START is walked.
+    """
+    view = find(subsystem_of(type(query)).replace("_", "-"))
+    if result is not None and isinstance(view, AnsweredView):
+        return view.answered(query, result)
+    return view.equivalent(query)

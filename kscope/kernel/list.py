@@ -58,10 +58,14 @@ def list_(target: Target, query: ListQuery) -> Generator[Part[Walk], None, Walk]
     return (yield from walk(target, Way(kind, head, nodes, found), query.columns, query.limit))
 
 
+def _is_pointer(type_: Type | None) -> bool:
+    return type_ is not None and type_.unaliased_kind() is TypeKind.POINTER
+
+
 def _head(target: Target, located: Located) -> int:
     """Where the walk begins: of a pointer, what it points at."""
     address = int(located.place.address or 0)
-    if located.type is None or located.type.unaliased_kind() is not TypeKind.POINTER:
+    if not _is_pointer(located.type):
         return address
     try:
         pointer: int = target.program.read_word(address)
@@ -112,6 +116,10 @@ def _kind(
             f"{query.start} is a struct {tag}, which is no list.",
             "--entry TYPE.MEMBER walks through a pointer in each element.",
         )
+    if located.place.kind == "code" or (type_ is not None and type_.kind is not TypeKind.VOID):
+        what = "code" if type_ is None else f"of type {type_.type_name()}"
+        raise QueryError(f"{query.start} is {what}, which is no list.",
+                         "--kind list walks it as one all the same.")  # fmt: skip
     return "list", query.embedded
 
 
@@ -182,7 +190,10 @@ def _per_cpu(
 ) -> tuple[Iterator[Node], Entries]:
     type_ = entry[0] if entry is not None else located.type
     if located.place.copies:
-        nodes = (Node(int(copy.address), copy.cpu) for copy in located.place.copies)
+        # Of pointers such as current_task, the elements are what is said of them.
+        follows = entry is not None and _is_pointer(located.type) and not _is_pointer(type_)
+        read = expressions.program.read_word if follows else int
+        nodes = (Node(read(int(copy.address)), copy.cpu) for copy in located.place.copies)
         return nodes, Entries(type_)
     # A pointer that alloc_percpu() returned.
     program = expressions.program

@@ -19,7 +19,7 @@ from kscope.model.memory import MemoryQuery
 from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.model.tree import TreeQuery
-from kscope.session.answering import finish
+from kscope.session.answering import answer, finish
 from kscope.target.target import Target
 
 
@@ -28,9 +28,17 @@ def equivalent(query: Query[Any]) -> Equivalent:
 
 
 def run(target: Target, query: Query[Any]) -> str:
+    return printed(target, equivalent(query))
+
+
+def run_answered(target: Target, query: Query[Any]) -> str:
+    return printed(target, views.equivalent(query, answer(target, query)))
+
+
+def printed(target: Target, equivalent: Equivalent) -> str:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exec(equivalent(query).drgn, {"prog": target.program})
+        exec(equivalent.drgn, {"prog": target.program})
     return output.getvalue()
 
 
@@ -193,4 +201,53 @@ def test_memory_of_which_a_page_is_missing(demo_target: Target) -> None:
 def test_the_code_of_everything_that_can_be_asked_for_runs(
     demo_target: Target, query: Query[Any]
 ) -> None:
-    assert run(demo_target, query).strip()
+    assert run_answered(demo_target, query).strip()
+
+
+def crash_of(target: Target, query: Query[Any]) -> str:
+    return views.equivalent(query, answer(target, query)).crash
+
+
+def test_a_variable_is_shown_by_type_and_address(demo_target: Target) -> None:
+    init = demo_target.program["init_task"].address_
+    assert crash_of(demo_target, StructQuery(type="init_task")) == f"struct task_struct {init:x}"
+    assert crash_of(demo_target, StructQuery(type="panic_timeout")) == "p panic_timeout"
+    assert crash_of(demo_target, StructQuery(type="task_struct")) == "struct task_struct"
+
+
+def test_a_name_that_may_be_a_type_or_a_variable_is_a_command_for_both() -> None:
+    assert equivalent(StructQuery(type="init_task")).crash == "whatis init_task"
+
+
+def test_what_start_is_decides_how_it_is_walked(demo_target: Target) -> None:
+    assert equivalent(ListQuery(start="modules")) == Equivalent(
+        "", "", "what START is decides how it is walked"
+    )
+    modules = demo_target.program["modules"].address_
+    query = ListQuery(start="modules")
+    assert crash_of(demo_target, query) == f"list -H -o module.list {modules:x}"
+    assert "storlab" not in run_answered(demo_target, query)
+
+
+def test_an_array_without_a_kind_is_no_list(demo_target: Target) -> None:
+    table = demo_target.program["sys_call_table"]
+    lines = run_answered(demo_target, ListQuery(start="sys_call_table")).splitlines()
+    assert lines[0].startswith(f"{table.address_:#x} ")
+    assert len([line for line in lines if line.startswith("0x")]) == len(table)
+    assert crash_of(demo_target, ListQuery(start="sys_call_table")) == "p sys_call_table"
+
+
+def test_copies_of_a_pointer_are_the_pointers(demo_target: Target) -> None:
+    lines = run_answered(demo_target, StructQuery(type="current_task")).splitlines()
+    assert "(struct task_struct *)0x" in lines[0]
+    tasks = ListQuery(start="current_task", entry="task_struct", columns="pid")
+    assert len(answer(demo_target, tasks).rows) == 4
+    assert run_answered(demo_target, tasks).count("(pid_t)") == 4
+
+
+def test_a_list_that_is_broken_ends_where_it_breaks(demo_target: Target) -> None:
+    query = ListQuery(start="storlab_pointers", kind="list")
+    rows = answer(demo_target, query).rows
+    printed = views.equivalent(query, answer(demo_target, query)).drgn
+    assert not rows
+    assert not printed

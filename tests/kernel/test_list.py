@@ -7,6 +7,7 @@ from drgn import Object
 from drgn.helpers.linux.idr import idr_for_each
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mapletree import mt_for_each
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import find_task
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
@@ -130,6 +131,28 @@ def test_a_per_cpu_variable_has_a_row_for_each_cpu(demo_target: Target) -> None:
 def test_a_structure_that_is_no_list_is_refused(demo_target: Target) -> None:
     with pytest.raises(QueryError, match="struct task_struct, which is no list"):
         walk(demo_target, "init_task")
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [("panic_timeout", "of type int"), ("schedule", "code"), ("saved_command_line", "of type")],
+)
+def test_a_number_and_code_are_no_lists_unless_that_is_asked_for(
+    demo_target: Target, start: str, what: str
+) -> None:
+    with pytest.raises(QueryError, match=f"{start} is {what}.*, which is no list"):
+        walk(demo_target, start)
+    assert walk(demo_target, start, kind="list").broken is not None
+
+
+def test_of_a_per_cpu_pointer_the_elements_are_what_is_said(demo_target: Target) -> None:
+    program = demo_target.program
+    pointers = [per_cpu(program["current_task"], cpu) for cpu in range(4)]
+    slots = walk(demo_target, "current_task")
+    assert [row.entry for row in slots.rows] == [pointer.address_ for pointer in pointers]
+    tasks = walk(demo_target, "current_task", entry="task_struct", columns="pid")
+    assert [row.entry for row in tasks.rows] == [pointer.value_() for pointer in pointers]
+    assert column(tasks) == [pointer.pid.value_() for pointer in pointers]
 
 
 def test_a_red_black_tree_has_the_elements_that_drgn_finds_in_order(demo_target: Target) -> None:

@@ -225,3 +225,10 @@ def test_a_word_is_looked_up_also_where_the_kernels_addresses_have_57_bits(
     image = MemoryImage(target.program, somewhere, 8)
     member = Values(target, addresses).member(field, image, 0, 1)
     assert member.target == f"object at {in_direct_map:x}"
+
+
+def test_all_copies_of_a_per_cpu_pointer_have_its_values(demo_target: Target) -> None:
+    found = structure(demo_target, StructQuery(type="current_task:a"))
+    shown = [found.members[0].value, *(each.members[0].value for each in found.further)]
+    variable = demo_target.program["current_task"]
+    assert shown == [f"{per_cpu(variable, cpu).value_():#x}" for cpu in range(4)]

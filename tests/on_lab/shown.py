@@ -11,7 +11,7 @@ from kscope.dialect import views
 from kscope.dialect.views import Equivalent
 from kscope.model.address import AddressQuery
 from kscope.model.backtrace import BacktraceQuery
-from kscope.model.base import Query
+from kscope.model.base import Query, Result
 from kscope.model.code import CodeQuery
 from kscope.model.cpus import Cpu, CpuFrame, CpusQuery
 from kscope.model.debug_info import DebugInfoQuery
@@ -110,8 +110,11 @@ def bare(text: str) -> str:
     return re.sub(r"\b0x(?=[0-9a-f])", "", text)
 
 
-def _shown(query: Query[Any], facts: Iterable[str], *more: Any, **named: Any) -> Shown:
-    return Shown(repr(query), views.equivalent(query), tuple(map(bare, facts)), *more, **named)
+def _shown(
+    query: Query[Any], facts: Iterable[str], *more: Any, result: Result | None = None, **named: Any
+) -> Shown:
+    equivalent = views.equivalent(query, result)
+    return Shown(repr(query), equivalent, tuple(map(bare, facts)), *more, **named)
 
 
 def _hex(addresses: Iterable[int]) -> tuple[str, ...]:
@@ -251,13 +254,16 @@ def _objects(target: Target, task: Task) -> Iterator[Shown]:
         ),
         StructQuery(type="struct rq", address="runqueues:1", members="nr_running,cpu"),
         StructQuery(type="runqueues:0", members="nr_switches,cpu"),
+        StructQuery(type="cgroup_mutex"),
+        StructQuery(type="nr_threads"),
     ):  # fmt: skip
+        found = answer(target, query)
         values = [
             str(member.value)
-            for member in answer(target, query).members
+            for member in found.members
             if member.kind == "integer" and isinstance(member.value, int) and not member.bit_size
         ]
-        yield _shown(query, values, r"= (-?\d+)\b", r"(?:=|\)) ?(-?\d+)\b")
+        yield _shown(query, values, r"= (-?\d+)\b", r"(?:=|\)) ?(-?\d+)\b", result=found)
     for query in (
         StructQuery(type="struct list_head", offsets=True),
         StructQuery(type="task_struct", offsets=True),
@@ -342,12 +348,12 @@ def _walks(target: Target, task: Task) -> Iterator[Shown]:
         start = f"struct maple_tree {task.mm + maple_tree:#x}"
         walks.append(TreeQuery(start=start, kind="maple"))
     for query in walks:
-        rows = answer(target, query).rows
-        nodes, entries = _hex(row.node for row in rows), _hex(row.entry for row in rows)
+        walk = answer(target, query)
+        nodes, entries = _hex(row.node for row in walk.rows), _hex(row.entry for row in walk.rows)
         embedded = isinstance(query, ListQuery) and query.embedded
-        crashs = entries if query.entry and not embedded else nodes
-        drgns = entries if query.entry else nodes
-        yield _shown(query, crashs, ADDRESS, ADDRESS, drgn_facts=drgns)
+        crashs = entries if walk.entry_type and not embedded else nodes
+        drgns = entries if walk.entry_type else nodes
+        yield _shown(query, crashs, ADDRESS, ADDRESS, drgn_facts=drgns, result=walk)
 
 
 def _searches(target: Target, task: Task, *, everything: bool) -> Iterator[Shown]:

@@ -100,7 +100,7 @@ class Interpreter:
     ) -> None:
         """:param aliases: the reader's own; ``alias`` changes them in place."""
         self._asker = ask
-        self._asked: list[Query[Any]] = []
+        self._answered: list[tuple[Query[Any], Result]] = []
         self.aliases: MutableMapping[str, str] = {} if aliases is None else aliases
         self.radix = radix
         self.columns = 80
@@ -110,9 +110,10 @@ class Interpreter:
         self._values = 0
 
     async def ask(self, query: Query[R], progress: Callable[[Progress], None] | None = None) -> R:
-        """Ask a Query, and remember that it was asked."""
-        self._asked.append(query)
-        return await self._asker(query, progress)
+        """Ask a Query, and remember what was answered."""
+        result = await self._asker(query, progress)
+        self._answered.append((query, result))
+        return result
 
     # Lines.
 
@@ -215,7 +216,7 @@ class Interpreter:
             module = find("*")
             line = _starred(line)
         if module is not None:
-            self._asked.clear()
+            self._answered.clear()
             answer: str | CrashLine | None = await module.run(self, line)
             if isinstance(answer, str):
                 code = self._drgn_code()
@@ -225,9 +226,9 @@ class Interpreter:
 
     def _drgn_code(self) -> str:
         """Code for what was asked last, which is what the command is about."""
-        for query in reversed(self._asked):
+        for query, result in reversed(self._answered):
             with contextlib.suppress(LookupError):
-                return views.equivalent(query).drgn
+                return views.equivalent(query, result).drgn
         return ""
 
     async def _is_drgns(self, name: str) -> bool:

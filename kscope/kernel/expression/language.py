@@ -137,7 +137,7 @@ class Expressions:
         """What is at an address, as an object of another type."""
         name = type_.type_name()
         if named.copies:
-            return self._copies(named, type_)
+            return self._copies(named, type_, follow=True)
         address = named.address if named.object is None else _address_of(named.object)
         return Located(
             Place(kind="object", expression=f"({name} *){address:#x}", type=name,
@@ -145,8 +145,12 @@ class Expressions:
             type_,
         )  # fmt: skip
 
-    def _copies(self, named: Named, type_: Type) -> Located:
-        copies = tuple(PerCpuPlace(cpu, Address(_address_of(found))) for cpu, found in named.copies)
+    def _copies(self, named: Named, type_: Type, *, follow: bool) -> Located:
+        """:param follow: where they point if they are pointers, in place of where they are."""
+        copies = tuple(
+            PerCpuPlace(cpu, Address(_address_of(found) if follow else found.address_ or 0))
+            for cpu, found in named.copies
+        )
         return Located(
             Place(kind="objects", expression=named.expression, type=type_.type_name(),
                   copies=copies, address=copies[0].address),
@@ -160,7 +164,7 @@ class Expressions:
                     f"The type of {named.expression} is not known.",
                     f"TYPE {named.expression} says it.",
                 )
-            return self._copies(named, named.copies[0][1].type_.unqualified())
+            return self._copies(named, named.copies[0][1].type_.unqualified(), follow=False)
         if named.bit_field_of is not None:
             structure, name = named.bit_field_of
             located = self._located(structure)
