@@ -1,5 +1,6 @@
 """What waits for a CPU that no longer takes interrupts or no longer schedules."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from kscope.kernel.access.reading import READ_ERRORS, Readings
@@ -12,6 +13,8 @@ from kscope.triage.facts import Facts
 
 _LONG_NS = 1 * SECOND
 _MOST = 4
+_MOST_TIMERS = 8
+"""The kernel's own periodic ones are mostly the longest overdue."""
 
 
 def victims_of(facts: Facts, cpu: Cpu) -> Iterator[Evidence]:
@@ -67,10 +70,15 @@ def _timers(facts: Facts, cpu: Cpu) -> Iterator[Evidence]:
     ]
     if overdue:
         overdue.sort(key=lambda timer: timer.tte_ns)
-        names = [f"{timer.function.name}() by {in_words(-timer.tte_ns)}" for timer in overdue]
+        count = Counter(timer.function.name for timer in overdue)
+        longest = {timer.function.name: -timer.tte_ns for timer in reversed(overdue)}
+        names = [
+            f"{name}(){f' of {number} timers' if number > 1 else ''} by {in_words(longest[name])}"
+            for name, number in count.items()
+        ]
         yield Evidence(
             label=f"timers of CPU {cpu.cpu}",
-            text=f"{len(overdue)} overdue: {_some(names)}",
+            text=f"{len(overdue)} overdue: {_some(names, _MOST_TIMERS)}",
             crash=f"timer -r -C {cpu.cpu}",
             drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
             f'print(per_cpu(prog["hrtimer_bases"], {cpu.cpu}).expires_next)',
@@ -91,6 +99,6 @@ def of_pool(pool: WorkPool) -> Evidence:
     )
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - _MOST
-    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
+def _some(names: list[str], most: int = _MOST) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

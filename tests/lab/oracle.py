@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab import debian13
-from tests.lab.cache import LabError, cache_directory, hash_of
+from tests.lab.cache import LabError, cache_directory, hash_of, locked
 from tests.lab.catalogue import LabDump
 
 MARK = "kscope-lab-mark"
@@ -16,18 +16,20 @@ MARK = "kscope-lab-mark"
 def crash(dump: LabDump, commands: Sequence[str], timeout: float = 300) -> list[str]:
     """The output of each command, in order; LabError if crash cannot open the dump.
 
-    crash takes up to a quarter of a minute to start: what it said of a dump is kept in the cache.
+    crash takes up to a quarter of a minute to start: what it said of a dump is kept in the cache,
+    also that it cannot open it.
     """
     kept = _kept(dump, commands)
-    if kept.exists():
-        answers: list[str] = json.loads(kept.read_text())
-        return answers
-    answers = _ask(dump, commands, timeout)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    new = kept.with_name(f".{kept.name}.{os.getpid()}")
-    # With other characters than ASCII escaped, also bytes that are not UTF-8.
-    new.write_text(json.dumps(answers))
-    new.rename(kept)
+    with locked(kept):
+        if not kept.exists():
+            # With other characters than ASCII escaped, also bytes that are not UTF-8.
+            text = json.dumps(_ask(dump, commands, timeout))
+            new = kept.with_name(f".{kept.name}.{os.getpid()}")
+            new.write_text(text)
+            new.rename(kept)
+    answers: list[str] | str = json.loads(kept.read_text())
+    if isinstance(answers, str):
+        raise LabError(answers)
     return answers
 
 
@@ -37,7 +39,8 @@ def _kept(dump: LabDump, commands: Sequence[str]) -> Path:
     return cache_directory() / "oracle-answers" / dump.series / dump.name / f"{name}.json"
 
 
-def _ask(dump: LabDump, commands: Sequence[str], timeout: float) -> list[str]:
+def _ask(dump: LabDump, commands: Sequence[str], timeout: float) -> list[str] | str:
+    """The output of each command, or in one string how crash ended before."""
     debian13.ensure_debian13()
     lines = ["set scroll off", "set radix 10"]
     for command in commands:
@@ -60,5 +63,5 @@ def _ask(dump: LabDump, commands: Sequence[str], timeout: float) -> list[str]:
         raise LabError(f"crash did not end within {timeout:.0f} s") from None
     parts = result.stdout.split(MARK + "\n")
     if len(parts) != len(commands) + 2:
-        raise LabError(f"crash on {dump.series} {dump.name}:\n{result.stdout[-2000:]}")
+        return f"crash on {dump.series} {dump.name}:\n{result.stdout[-2000:]}"
     return parts[1:-1]

@@ -114,7 +114,7 @@ SCENARIOS = (
     Scenario("warn", "warn", "kdump", panic_comm="crasher", culprits=("crasher",)),
     Scenario("unknown-nmi", "unknown-nmi", "kdump"),
     # Debian 12's own cloud kernel is configured without CONFIG_X86_MCE.
-    Scenario("machine-check", "machine-check", "kdump", panic_comm="busy", series=("6.12",)),
+    Scenario("machine-check", "machine-check", "kdump", panic_comm="busy", series=("6.12", NEWEST)),
     Scenario(
         "kdump-elf",
         "sysrq",

@@ -14,7 +14,9 @@ from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer
 from tests.lab.catalogue import LabDump, find
+from tests.lab.kernel import NEWEST
 from tests.lab.oracle import crash
+from tests.on_lab.opening import find_or_skip
 from tests.on_lab.surveys import of_rule, surveyed
 
 pytestmark = pytest.mark.lab
@@ -116,6 +118,14 @@ def test_the_log_alone_says_the_same_of_it(dump: LabDump, tmp_path: Path) -> Non
     survey = answer(open_here(OpenQuery(path=str(alone))), SurveyQuery())
     assert survey.panic.kind == "machine-check"
     assert survey.findings[0].title.startswith("Machine check on CPU 1: level 1 data cache error")
+
+
+def test_the_newest_kernels_record_of_it_is_read_as_well() -> None:
+    newest = find_or_skip("machine-check", NEWEST)
+    (finding,) = of_rule(surveyed(newest.name, newest.series), "panic-machine-check")
+    assert finding.evidence[0].crash.startswith("struct mce.")
+    words = words_of(hardware_error(newest, corrected=False))
+    assert all(word in finding.evidence[0].text for word in words)
 
 
 def test_an_nmi_after_a_corrected_error_tells_of_that_error(types: str) -> None:

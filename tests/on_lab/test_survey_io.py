@@ -28,7 +28,7 @@ def test_a_frozen_filesystem_is_named_with_where_it_is_mounted_and_who_waits(
     stuck: LabDump, survey: Survey
 ) -> None:
     (finding,) = of_rule(survey, "frozen-filesystems")
-    assert finding.title.startswith("ext4 on vda (/frozen) is frozen: 2 tasks wait")
+    assert finding.title.startswith("ext4 on vda (/frozen) is frozen: 2 tasks blocked for ")
     assert set(finding.tasks) == {
         stuck.task("frozenwriter")["pid"], stuck.task("frozenmaker")["pid"]
     }  # fmt: skip
