@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Event, Key
 from textual.widgets import ContentSwitcher
 
+from kscope.collector import keep_pauses_short
 from kscope.config import Config, ConfigError, load
 from kscope.dialect.views import find as find_view
 from kscope.model.base import QueryError, subsystem_of
@@ -546,9 +546,7 @@ def run(worker: WorkerProcess, *, mouse: bool, fresh: bool) -> int:
     session = Session(worker)
     app = KscopeApp(session, fresh=fresh)
     try:
-        # What is there now stays to the end: without it the collector has half as much to walk
-        # through whenever an answer of many thousand rows arrives.
-        gc.freeze()
+        keep_pauses_short()
         sentence = app.run(mouse=mouse or app.config.mouse)
     finally:
         session.kill()

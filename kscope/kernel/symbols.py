@@ -1,50 +1,59 @@
 """Symbols by name: crash's ``sym``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from drgn import Symbol, SymbolBinding, SymbolKind
 
 from kscope.kernel.access.symbols import Symbols, symbols_of
-from kscope.model.base import Address, QueryError
+from kscope.model.base import Address, Progress, QueryError
 from kscope.model.symbols import NamedSymbol, SymbolsQuery
 from kscope.model.symbols import Symbols as SymbolsResult
 from kscope.model.text import printable
 from kscope.target.target import Target
 
 _KERNEL_HALF = 1 << 63
+_SLICE = 10_000
+"""Symbols that are looked at in some milliseconds."""
 _CACHE_KEY = "kscope symbols in order"
 
 
-def symbols(target: Target, query: SymbolsQuery) -> SymbolsResult:
+def symbols(target: Target, query: SymbolsQuery) -> Generator[Progress, None, SymbolsResult]:
     """Answer a SymbolsQuery."""
     index = symbols_of(target)
     if query.name and not (query.before or query.after):
         # There are 150,000 and more to put in order.
-        known = _in_order(index, index.named(query.name))
+        known = yield from _in_order(index, index.named(query.name))
     else:
-        known = _all_in_order(target, index)
-    chosen = list(_chosen(query, index, known))
+        known = yield from _all_in_order(target, index)
+    first = max(0, query.first)
+    end = first + query.among if query.among > 0 else len(known)
+    chosen = list(_chosen(query, index, known[first:end]))
     if not chosen and query.name:
         raise QueryError(f"There is no symbol {query.name}.")
     return SymbolsResult(
-        symbols=tuple(_named(target, index, symbol, bool(query.name)) for symbol in chosen)
+        symbols=tuple(_named(target, index, symbol, bool(query.name)) for symbol in chosen),
+        next=end if end < len(known) else None,
     )
 
 
-def _all_in_order(target: Target, index: Symbols) -> Sequence[Symbol]:
+def _all_in_order(target: Target, index: Symbols) -> Generator[Progress, None, Sequence[Symbol]]:
     cache = target.program.cache
     if _CACHE_KEY not in cache:
-        cache[_CACHE_KEY] = _in_order(index, index.all())
+        cache[_CACHE_KEY] = yield from _in_order(index, index.all())
     found: Sequence[Symbol] = cache[_CACHE_KEY]
     return found
 
 
-def _in_order(index: Symbols, found: Sequence[Symbol]) -> Sequence[Symbol]:
+def _in_order(
+    index: Symbols, found: Sequence[Symbol]
+) -> Generator[Progress, None, Sequence[Symbol]]:
     """Each symbol once, by address: a module's file and its kallsyms may name the same."""
     known: dict[tuple[int, str], Symbol] = {}
-    for symbol in found:
+    for count, symbol in enumerate(found, 1):
         if _is_place(index, symbol):
             known.setdefault((symbol.address, symbol.name), symbol)
+        if count % _SLICE == 0:
+            yield Progress(count, len(found), "putting symbols in order")
     return [known[key] for key in sorted(known)]
 
 

@@ -10,7 +10,7 @@ from kscope.model.stacks import Stack
 from kscope.model.tasks import Task
 
 
-class StackWord(msgspec.Struct, frozen=True):
+class StackWord(msgspec.Struct, gc=False, frozen=True):
     """One word of a task's stack."""
 
     address: Address
@@ -23,7 +23,7 @@ class StackWord(msgspec.Struct, frozen=True):
     """The module that it is in; empty for the kernel itself."""
 
 
-class Backtrace(msgspec.Struct, frozen=True, kw_only=True):
+class Backtrace(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One task and its kernel stack."""
 
     task: Task

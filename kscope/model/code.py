@@ -17,7 +17,7 @@ class Source(msgspec.Struct, frozen=True):
     line: int
 
 
-class Instruction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Instruction(msgspec.Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """One instruction."""
 
     address: Address

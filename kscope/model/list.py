@@ -24,7 +24,7 @@ WalkKind = Literal[
 """What is walked. "member" follows a pointer in each element to the next, as ``list -o``."""
 
 
-class WalkRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class WalkRow(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """One element."""
 
     node: Address

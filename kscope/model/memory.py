@@ -9,7 +9,7 @@ from kscope.model.base import Address, Query, Result, Unreadable
 from kscope.model.struct import TargetKind
 
 
-class Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, gc=False, frozen=True):
     """What one of the words in a line is, when it is an address."""
 
     index: int
@@ -17,7 +17,7 @@ class Note(msgspec.Struct, frozen=True):
     kind: TargetKind
 
 
-class MemoryLine(msgspec.Struct, frozen=True):
+class MemoryLine(msgspec.Struct, gc=False, frozen=True):
     """Sixteen bytes, fewer at the end."""
 
     address: Address

@@ -11,7 +11,7 @@ from kscope.model.struct import TargetKind
 from kscope.model.text import printable
 
 
-class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
+class Hit(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """One place that holds the value."""
 
     address: Address

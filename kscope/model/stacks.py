@@ -11,7 +11,7 @@ StackKind = Literal["task", "irq", "softirq", "nmi", "exception", "user", "unkno
 """Which stack frames lie on: the task's own, or one that the CPU switched to."""
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class Frame(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One frame, the way backtraces show it."""
 
     function: str
@@ -30,14 +30,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """The stack pointer in this frame; ``None`` in a group of tasks, each of which has its own."""
 
 
-class Register(msgspec.Struct, frozen=True):
+class Register(msgspec.Struct, gc=False, frozen=True):
     """One register's value, by the name the processor's manual has for it in small letters."""
 
     name: str
     value: Address
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
+class Segment(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Frames on one stack, up to where something interrupted what the next segment shows."""
 
     kind: StackKind
@@ -48,7 +48,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """From its saved RFLAGS."""
 
 
-class Stack(msgspec.Struct, frozen=True, kw_only=True):
+class Stack(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A task's backtrace, what ran last first."""
 
     segments: tuple[Segment, ...]
@@ -61,7 +61,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(f for s in self.segments if s.kind != "user" for f in s.frames)
 
 
-class StackGroup(msgspec.Struct, frozen=True, kw_only=True):
+class StackGroup(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Tasks in the same state with the same kernel stack, return address by return address."""
 
     count: int

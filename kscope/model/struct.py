@@ -47,7 +47,7 @@ TargetKind = Literal[
 memory that belongs to no slab, "unmapped" a kernel address that nothing is known to be at."""
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Member(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """A member of a structure, or an element of an array."""
 
     name: str

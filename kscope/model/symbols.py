@@ -8,7 +8,7 @@ from msgspec import Meta
 from kscope.model.base import Address, Query, Result
 
 
-class NamedSymbol(msgspec.Struct, frozen=True):
+class NamedSymbol(msgspec.Struct, gc=False, frozen=True):
     """A symbol of the kernel's or of a module's."""
 
     address: Address
@@ -25,6 +25,9 @@ class Symbols(Result, frozen=True, kw_only=True):
     """The symbols that fit, by address."""
 
     symbols: tuple[NamedSymbol, ...]
+    next: int | None = None
+    """Which of all symbols comes after those among which these were looked for; ``None`` at the
+    end."""
 
 
 class SymbolsQuery(Query[Symbols], frozen=True, kw_only=True):
@@ -35,3 +38,5 @@ class SymbolsQuery(Query[Symbols], frozen=True, kw_only=True):
     module: Annotated[str, Meta(description="of this module, as sym -m")] = ""
     before: Annotated[bool, Meta(description="with the one before it, as sym -p")] = False
     after: Annotated[bool, Meta(description="with the one after it, as sym -n")] = False
+    first: Annotated[int, Meta(description="begin with this one of all, counted from 0")] = 0
+    among: Annotated[int, Meta(description="look at so many at most; 0: at all")] = 0

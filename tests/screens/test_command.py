@@ -1,12 +1,15 @@
 """The crash command line on the bundled dump."""
 
 import asyncio
+import gc
+import time
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
+from kscope.collector import keep_pauses_short
 from kscope.model.base import Address
 from kscope.screens.command import CommandInput, CommandScreen
 from kscope.screens.links import AddressLink, CpuLink, SymbolLink, TaskLink
@@ -14,6 +17,8 @@ from kscope.screens.output_lines import linked_output
 from kscope.widgets.line import plain
 from kscope.widgets.text_view import TextView
 from tests.screens.conftest import SIZES, keys, settle
+
+COLLECTOR = gc.get_threshold()
 
 
 async def run(pilot: Pilot[Any], *lines: str) -> None:
@@ -174,3 +179,31 @@ def targets(text: str) -> list[object]:
 @pytest.mark.parametrize("text", ["[red]", "[/0] x", "PID: ", "\x1b]52;c;x\x07", ""])
 def test_what_is_no_link_is_text(text: str) -> None:
     assert "".join(span.text for span in linked_output(text)) == text
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("text", ["sym -l", "foreach bt -f"])
+async def test_keys_are_answered_within_a_tenth_of_a_second_while_a_long_output_comes(
+    dashboard: KscopeApp, text: str
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("colon")(pilot)
+        screen(dashboard).run_line(text)
+        commands, typed = dashboard.commands, dashboard.query_one(CommandInput)
+        keep_pauses_short()
+        seconds: list[float] = []
+        try:
+            await asyncio.sleep(0)
+            while not commands.outputs:
+                before, pressed = len(typed.value), time.monotonic()
+                dashboard.simulate_key("x")
+                while len(typed.value) == before and time.monotonic() - pressed < 5:
+                    await asyncio.sleep(0.001)
+                seconds.append(time.monotonic() - pressed)
+                await asyncio.sleep(0.01)
+        finally:
+            gc.unfreeze()
+            gc.set_threshold(*COLLECTOR)
+        assert commands.outputs[-1].text.count("\n") > 4_000
+        assert len(seconds) > 5
+        assert max(seconds) < 0.1

@@ -17,14 +17,15 @@ sym [-l] | [-m module] | [-p | -n] | [-q string] | [symbol | address] ...
   -l all of them  -m those of a module  -q those with that in their names
   -p, -n with the one before or after it"""
 
+_AT_ONCE = 5_000
+"""Symbols that are looked at for one answer."""
+
 
 async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     """Answer ``sym``."""
     options, words = parse_options(line, "lpnm:q:", USAGE)
     if {"-l", "-m", "-q"} & options.keys():
-        query = SymbolsQuery(module=options.get("-m", ""), containing=options.get("-q", ""))
-        found = await _ask(interpreter, query)
-        return await written(map(layout.line, found.symbols))
+        return await _all(interpreter, options.get("-m", ""), options.get("-q", ""))
     if not words:
         raise CommandError(f"sym: no symbol or address given\nUsage: {USAGE}")
     before, after = "-p" in options, "-n" in options
@@ -42,6 +43,18 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     if missing:
         raise CommandError("\n".join(missing), "\n".join(lines))
     return "\n".join(lines)
+
+
+async def _all(interpreter: Interpreter, module: str, containing: str) -> str:
+    """Those that fit, asked for some thousands at a time: they come without a pause."""
+    texts = []
+    first: int | None = 0
+    while first is not None:
+        query = SymbolsQuery(module=module, containing=containing, first=first, among=_AT_ONCE)
+        found = await _ask(interpreter, query)
+        texts.append(await written(map(layout.line, found.symbols)))
+        first = found.next
+    return "\n".join(filter(None, texts))
 
 
 async def _ask(interpreter: Interpreter, query: SymbolsQuery) -> Symbols:
