@@ -6,11 +6,12 @@ from drgn import Object
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.access.symbols import Symbols, symbols_of
-from kscope.kernel.process.task_table import task_table_in_slices
+from kscope.kernel.process.task_table import TaskTable, task_table_in_slices
+from kscope.kernel.process.whole_stacks import whole_stacks
 from kscope.kernel.unwinding.stack_words import stack_words
-from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.backtrace import Backtrace, BacktraceQuery, Backtraces, StackWord
 from kscope.model.base import Address, Progress, QueryError
+from kscope.model.stacks import Stack
 from kscope.model.tasks import Task
 from kscope.model.text import printable
 from kscope.target.target import Target
@@ -22,30 +23,32 @@ _SLICE = 50
 def backtraces(target: Target, query: BacktraceQuery) -> Generator[Progress, None, Backtraces]:
     """Answer a BacktraceQuery."""
     table = yield from task_table_in_slices(target)
-    wanted = [task for word in query.tasks.split() for task in _named(word, table.rows)]
+    wanted = [place for word in query.tasks.split() for place in _named(word, table)]
+    stacks = whole_stacks(target)
     found = []
-    for index, task in enumerate(wanted):
+    for index, place in enumerate(wanted):
         if index and index % _SLICE == 0:
             yield Progress(index, len(wanted), "unwinding")
-        found.append(_backtrace(target, task, raw=query.raw))
+        task = table.rows[place]
+        stack = stacks.find(table.found[place], task.active)
+        found.append(_backtrace(target, task, stack, raw=query.raw))
     return Backtraces(backtraces=tuple(found))
 
 
-def _named(word: str, tasks: list[Task]) -> list[Task]:
-    """The tasks that a word means: as in crash a PID, decimal before hexadecimal, or an address."""
+def _named(word: str, table: TaskTable) -> list[int]:
+    """Where in the table those tasks are that a word means: as in crash a PID, decimal before
+    hexadecimal, or an address."""
     for base in (10, 16):
         try:
             number = int(word, base)
         except ValueError:
             continue
-        found = [task for task in tasks if number in (task.pid, task.task)]
-        if found:
+        if found := table.places.get(number):
             return found
     raise QueryError(f"invalid task or pid value: {printable(word)}")
 
 
-def _backtrace(target: Target, task: Task, *, raw: bool) -> Backtrace:
-    stack = unwind(target, task.task)
+def _backtrace(target: Target, task: Task, stack: Stack, *, raw: bool) -> Backtrace:
     if not raw:
         return Backtrace(task=task, stack=stack)
     program = target.program

@@ -5,6 +5,9 @@ from drgn import FaultError
 from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect.backtrace import text_symbols
+from kscope.kernel.process.task_table import task_rows
+from kscope.kernel.process.whole_stacks import whole_stacks
+from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.backtrace import Backtrace, BacktraceQuery
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
@@ -52,3 +55,14 @@ def test_the_words_above_a_missing_page_are_there_and_the_gap_is_told(
     shown = text_symbols(found, whole=False)
     assert found.words_why in shown
     assert "schedule at" in shown
+
+
+def test_each_of_many_backtraces_is_what_unwinding_that_very_task_yields(
+    demo_target: Target,
+) -> None:
+    rows = task_rows(demo_target)
+    every = BacktraceQuery(tasks=" ".join(f"{task.task:x}" for task in rows))
+    found = answer(demo_target, every).backtraces
+    assert [of.task for of in found] == rows
+    assert [of.stack for of in found] == [unwind(demo_target, task.task) for task in rows]
+    assert whole_stacks(demo_target).unwound < len(rows) / 2

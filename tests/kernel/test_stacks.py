@@ -143,7 +143,10 @@ def test_a_stack_that_was_learnt_is_recognised(stack: tuple[list[int], list[int]
     path = tuple(words[place] for place in places)
     recogniser = Recogniser()
     recogniser.learn(words, places, path)
-    assert recogniser.recognise(words) == path
+    known = recogniser.recognise(words)
+    assert known is not None
+    assert known.path == path
+    assert tuple(words[place] for place in known.places) == path
 
 
 @given(stacks(), addresses)
@@ -155,8 +158,8 @@ def test_what_is_recognised_lies_on_the_stack_in_that_order(
     recogniser.learn(words, places, tuple(words[place] for place in places))
     changed = [*words]
     changed[places[0]] = other
-    path = recogniser.recognise(changed)
-    assert path is None or path[0] == other
+    known = recogniser.recognise(changed)
+    assert known is None or known.path[0] == other
 
 
 def test_a_gap_of_any_size_below_the_entry_of_a_system_call_is_recognised() -> None:
@@ -171,4 +174,5 @@ def test_a_gap_of_any_size_below_the_entry_of_a_system_call_is_recognised() -> N
     recogniser.learn(*stack(0), path)
     assert recogniser.recognise(stack(5)[0]) is None
     recogniser.learn(*stack(5), path)
-    assert recogniser.recognise(stack(17)[0]) == path
+    words, places = stack(17)
+    assert recogniser.recognise(words) == (path, tuple(places))

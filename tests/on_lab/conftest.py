@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.on_lab.opening import SERIES
+from tests.lab.catalogue import LabDump
+from tests.on_lab.opening import EVERY, SERIES, find_or_skip
 
 
 @pytest.fixture(params=SERIES, scope="module")
@@ -15,3 +16,8 @@ def series(request: pytest.FixtureRequest) -> str:
 def types(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
+
+
+@pytest.fixture(params=EVERY, ids="-".join, scope="module")
+def dump(request: pytest.FixtureRequest) -> LabDump:
+    return find_or_skip(*request.param)

@@ -8,7 +8,7 @@ from kscope.model.target import OpenQuery
 from kscope.session.answering import finish
 from kscope.target.opening import open_target
 from kscope.target.target import Target
-from tests.lab.catalogue import LabDump, NotBuiltError, find
+from tests.lab.catalogue import LabDump, NotBuiltError, find, names
 
 SERIES = ("6.1", "6.12")
 PANICS = (
@@ -18,6 +18,12 @@ PANICS = (
 """Dumps taken by a real kdump after a panic of that kind."""
 CAPTURED = ("deadlock", "hard-lockup", "cpus64")
 """Dumps taken from outside, of guests that had not panicked."""
+_NO_DUMPS = ("empty", "text", "damaged-header", "flattened", "qemu-kdump", "wrong-vmlinux")
+"""What kscope refuses to open, saying why; QEMU writes its kdumps flattened, too."""
+EVERY = [
+    (name, series) for series in SERIES for name in names(series) if name not in _NO_DUMPS
+]  # fmt: skip
+"""Each dump of the lab, damaged ones too."""
 
 
 @lru_cache(maxsize=4)

@@ -23,21 +23,12 @@ from kscope.model.tasks import Task, TasksQuery
 from kscope.model.text import printable
 from kscope.session.answering import answer
 from tests.lab.cache import LabError
-from tests.lab.catalogue import LabDump, find, names
+from tests.lab.catalogue import LabDump, find
 from tests.lab.oracle import crash
-from tests.on_lab.opening import SERIES, find_or_skip, open_lab
+from tests.on_lab.opening import open_lab
 
 pytestmark = pytest.mark.lab
 
-NO_DUMPS = ("empty", "text", "damaged-header", "flattened", "wrong-vmlinux")
-"""What kscope refuses to open, saying why."""
-EVERY = [
-    pytest.param((name, series), id=f"{name}-{series}")
-    for series in SERIES
-    for name in names(series)
-    if name not in NO_DUMPS
-]
-"""Each dump of the lab, damaged ones too."""
 SAMPLE = 200
 """Of a dump with many tasks so many are compared where crash takes long for each."""
 
@@ -65,11 +56,6 @@ class Oracle:
     leaders: set[int]
     priorities: dict[int, tuple[int, int, int]]
     """Dynamic, static and real-time."""
-
-
-@pytest.fixture(params=EVERY, scope="module")
-def dump(request: pytest.FixtureRequest) -> LabDump:
-    return find_or_skip(*request.param)
 
 
 @pytest.fixture(scope="module")

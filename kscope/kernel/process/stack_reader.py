@@ -32,20 +32,39 @@ class FoundStack(NamedTuple):
     recognised: bool
 
 
-class StackReader:
-    """Finds out the stacks of tasks, unwinding as few as it can."""
+class SleepingStacks:
+    """Reads the stacks of tasks that are not running."""
 
     def __init__(self, target: Target) -> None:
         program = target.program
         self._program = program
+        self._tell = return_addresses_tell(program.platform)
+        if self._tell:
+            self._saved_sp = Layout(program, "struct task_struct", {"sp": ("thread.sp",)})
+            self._thread_size: int = program["THREAD_SIZE"].value_()
+
+    def read(self, found: FoundTask, active: bool) -> tuple[int, Sequence[int]]:
+        """A task's saved stack pointer, and the words from there to the top of its stack; no words
+        where they are missing, or tell nothing."""
+        base = found.raw.stack
+        if self._tell and not active and base is not None:
+            with contextlib.suppress(FaultError):
+                (sp,) = self._saved_sp.read(found.address)
+                top = base + self._thread_size
+                if base <= sp < top and sp % _WORD == 0:
+                    return sp, memoryview(self._program.read(sp, top - sp)).cast("Q")
+        return 0, ()
+
+
+class StackReader:
+    """Finds out the stacks of tasks, unwinding as few as it can."""
+
+    def __init__(self, target: Target) -> None:
         self._unwinder: Unwinder = unwinder(target)
         self._recogniser = Recogniser()
         self._frames: dict[Path, tuple[Frame, ...]] = {(): ()}
         self.unwound = 0
-        self._can_recognise = return_addresses_tell(program.platform)
-        if self._can_recognise:
-            self._saved_sp = Layout(program, "struct task_struct", {"sp": ("thread.sp",)})
-            self._thread_size: int = program["THREAD_SIZE"].value_()
+        self._sleeping = SleepingStacks(target)
 
     def frames(self, path: Path) -> tuple[Frame, ...]:
         """The frames of a stack that was found."""
@@ -60,20 +79,11 @@ class StackReader:
             # Since Linux kernel commit 68f24b08ee89 ("sched/core: Free the stack early if
             # CONFIG_THREAD_INFO_IN_TASK") (in v4.9), a zombie has none.
             return FoundStack((), "it is dead: its kernel stack is freed", False)
-        words: Sequence[int] = ()
-        sp = 0
-        if self._can_recognise and not active and found.raw.stack is not None:
-            try:
-                (sp,) = self._saved_sp.read(found.address)
-                top = found.raw.stack + self._thread_size
-                if found.raw.stack <= sp < top and sp % _WORD == 0:
-                    words = memoryview(self._program.read(sp, top - sp)).cast("Q")
-            except FaultError:
-                pass
-            if words and not check:
-                path = self._recogniser.recognise(words)
-                if path is not None:
-                    return FoundStack(path, "", True)
+        sp, words = self._sleeping.read(found, active)
+        if words and not check:
+            known = self._recogniser.recognise(words)
+            if known is not None:
+                return FoundStack(known.path, "", True)
         return self._unwind(found.address, words, sp)
 
     def _unwind(self, address: int, words: Sequence[int], sp: int) -> FoundStack:

@@ -5,11 +5,12 @@ Where tasks are looked for, in this order, each found once:
 - the idle task of every possible CPU, online or not: after panic() the others are offline;
 - the PID table of the initial namespace (``init_pid_ns.idr``). It leads to each task by itself, so
   that an unreadable task costs one row and not all behind it;
-- if a part of that table cannot be read, the lists of processes and of their threads;
+- if a part of that table cannot be read, whom the tasks found so far lead to;
 - what CPUs were running: a task that has left the PID table and still has its last steps to do.
 """
 
 from collections.abc import Generator, Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +21,8 @@ from drgn.helpers.linux.percpu import per_cpu
 from kscope.kernel.access.layout import Layout
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.kernel.death.panic import panic_task
-from kscope.kernel.process.pid_table import PidTable, through_lists
+from kscope.kernel.process.pid_table import PidTable
+from kscope.kernel.process.relatives import relatives
 from kscope.kernel.process.resident_memory import ResidentMemory
 from kscope.kernel.process.states import States, policy_name
 from kscope.model.base import Address, Progress, QueryError, Unreadable
@@ -160,6 +162,16 @@ class TaskTable:
         """Of the tasks found, by address."""
         self.complete = False
 
+    @cached_property
+    def places(self) -> dict[int, list[int]]:
+        """Where in ``rows`` tasks are, by PID and by address; to be asked for when all are read."""
+        places: dict[int, list[int]] = {}
+        for place, task in enumerate(self.rows):
+            for name in (task.pid, task.task):
+                if name is not None:
+                    places.setdefault(int(name), []).append(place)
+        return places
+
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """What could not be read of the table itself."""
@@ -237,7 +249,7 @@ class TaskTable:
         yield from fresh(table.tasks())
         if table.why_incomplete:
             self._readings.note("a part of the PID table", table.why_incomplete)
-            yield from fresh((address, None) for address in through_lists(self._program))
+            yield from fresh((task, None) for task in relatives(self._program, tuple(seen)))
         yield from fresh((cpu.current, None) for cpu in self.cpus.values())
 
     def _find(self, address: int, pid: int | None) -> FoundTask:

@@ -11,9 +11,18 @@ distance from the stack pointer, its distance from the top is put into the tree 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Path = tuple[int, ...]
 """The return addresses of a kernel stack, innermost first."""
+
+
+class Recognised(NamedTuple):
+    """A known stack, met again."""
+
+    path: Path
+    places: tuple[int, ...]
+    """Where in the words each of its return addresses lies."""
 
 
 class _Node:
@@ -57,23 +66,26 @@ class Recogniser:
             node = child
         node.path = path
 
-    def recognise(self, words: Sequence[int]) -> Path | None:
+    def recognise(self, words: Sequence[int]) -> Recognised | None:
         """The known stack that these words hold."""
         count = len(words)
         node = self._root
+        places: list[int] = []
         while True:
             following = None
             for place, children in node.from_sp.items():
                 if place < count:
                     following = children.get(words[place])
                     if following is not None:
+                        places.append(place)
                         break
             else:
                 for place, children in node.from_top.items():
                     if place <= count:
                         following = children.get(words[count - place])
                         if following is not None:
+                            places.append(count - place)
                             break
             if following is None:
-                return node.path
+                return None if node.path is None else Recognised(node.path, tuple(places))
             node = following

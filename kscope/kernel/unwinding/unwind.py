@@ -108,7 +108,7 @@ class Unwinder:
         described: list[Frame] = []
         for physical in physical_frames(frames[:_MOST_FRAMES]):
             sp = _stack_pointer(physical[-1])
-            described.extend(_with_sp(frame, sp) for frame in self.describe(physical))
+            described.extend(with_sp(frame, sp) for frame in self.describe(physical))
         registers: tuple[Register, ...] = ()
         irqs_enabled = None
         if frames and frames[0].interrupted:
@@ -232,7 +232,8 @@ def _stack_pointer(frame: StackFrame) -> int | None:
     return sp
 
 
-def _with_sp(frame: Frame, sp: int | None) -> Frame:
+def with_sp(frame: Frame, sp: int | None) -> Frame:
+    """The same frame of a task whose stack pointer is there."""
     if sp is None:
         return frame
     return Frame(
