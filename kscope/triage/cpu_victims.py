@@ -9,6 +9,7 @@ from kscope.model.cpus import Cpu, Timer, WorkPool
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence
 from kscope.triage.cpu_facts import SECOND
+from kscope.triage.evidence import of_object, of_per_cpu
 from kscope.triage.facts import Facts
 
 _LONG_NS = 1 * SECOND
@@ -48,13 +49,8 @@ def _asked(cpu: Cpu) -> Iterator[Evidence]:
     if woken or called:
         parts = [f"to wake {_some(woken)}" if woken else "", f"to call {_some(called)}" if called
                  else ""]  # fmt: skip
-        yield Evidence(
-            label=f"IPIs to CPU {cpu.cpu}",
-            text="asked and not done: " + "; ".join(filter(None, parts)),
-            crash=f"p call_single_queue:{cpu.cpu}",
-            drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
-            f'print(per_cpu(prog["call_single_queue"], {cpu.cpu}))',
-        )
+        text = "asked and not done: " + "; ".join(filter(None, parts))
+        yield of_per_cpu(f"IPIs to CPU {cpu.cpu}", text, "call_single_queue", cpu.cpu)
 
 
 def _timers(facts: Facts, cpu: Cpu) -> Iterator[Evidence]:
@@ -87,16 +83,13 @@ def _timers(facts: Facts, cpu: Cpu) -> Iterator[Evidence]:
 
 def of_pool(pool: WorkPool) -> Evidence:
     """A pool of workers that makes no progress."""
-    return Evidence(
-        label=f"pool {pool.id}",
-        text=f"{len(pool.pending)} work items wait ("
+    text = (
+        f"{len(pool.pending)} work items wait ("
         + _some(list(dict.fromkeys(f"{function.name}()" for function in pool.pending)))
         + f"), {pool.workers} workers of which {pool.idle_workers} idle, no progress for "
-        + in_words(pool.stalled_ns),
-        crash=f"struct worker_pool {pool.pool:x}",
-        drgn="from drgn import Object\n\n"
-        f'print(Object(prog, "struct worker_pool", address={pool.pool:#x}))',
+        + in_words(pool.stalled_ns)
     )
+    return of_object(f"pool {pool.id}", text, "worker_pool", pool.pool)
 
 
 def _some(names: list[str], most: int = _MOST) -> str:

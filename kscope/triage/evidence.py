@@ -20,25 +20,57 @@ _STRUCTS = {
 }
 
 
+_LOG = "from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)"
+
+
+def of_object(label: str, text: str, struct: str, address: int, members: str = "") -> Evidence:
+    """What a structure in memory says.
+
+    :param members: those that say it, with commas between.
+    """
+    return Evidence(
+        label=label,
+        text=text,
+        crash=f"struct {struct}{f'.{members}' if members else ''} {address:x}",
+        drgn="from drgn import Object\n\n"
+        f'print(Object(prog, "struct {struct}", address={address:#x}))',
+    )
+
+
+def of_per_cpu(label: str, text: str, variable: str, cpu: int, member: str = "") -> Evidence:
+    """What a per-CPU variable says."""
+    return Evidence(
+        label=label,
+        text=text,
+        crash=f"p {variable}:{cpu}",
+        drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
+        f'print(per_cpu(prog["{variable}"], {cpu}){f".{member}" if member else ""})',
+    )
+
+
+def of_stack(label: str, text: str, pid: int, crash: str = "bt") -> Evidence:
+    """What a task's stack says.
+
+    :param crash: the command that takes its PID.
+    """
+    return Evidence(
+        label=label,
+        text=text,
+        crash=f"{crash} {pid}",
+        drgn=f"print(prog.stack_trace({pid}))",
+    )
+
+
 def of_task(task: Blocked, label: str = "") -> Evidence:
     """What a task does and since when, with its backtrace."""
     since = in_words(task.since_last_arrival_ns)
-    return Evidence(
-        label=label or f"{task.comm} {task.pid}",
-        text=f"{task.state} for at most {since}, {task.doing}",
-        crash=f"bt {task.pid}",
-        drgn=f"print(prog.stack_trace({task.pid}))",
-    )
+    text = f"{task.state} for at most {since}, {task.doing}"
+    return of_stack(label or f"{task.comm} {task.pid}", text, task.pid)
 
 
 def of_wait(task: Blocked) -> Evidence:
     """How it is known for which lock a task waits."""
-    return Evidence(
-        label=f"wait of {task.pid}",
-        text=task.how,
-        crash=f"bt -f {task.pid}",
-        drgn=f"print(prog.stack_trace({task.pid}))",
-    )
+    return of_stack(f"wait of {task.pid}", task.how, task.pid, "bt -f")
 
 
 def short_name(lock: Lock) -> str:
@@ -49,22 +81,17 @@ def short_name(lock: Lock) -> str:
 def of_lock(lock: Lock) -> Evidence:
     """A lock, who owns it and how that is known."""
     owner = f"{lock.owner_comm} {lock.owner}" if lock.owner is not None else "nobody known"
-    text = f"{lock.kind} {lock.address:x} {lock.name}".rstrip()
-    struct, members = _STRUCTS.get(lock.kind, ("", ""))
-    if struct:
-        crash = f"struct {struct}.{members} {lock.address:x}"
-        drgn = (
-            "from drgn import Object\n\n"
-            f'print(Object(prog, "struct {struct}", address={lock.address:#x}))'
-        )
-    else:
-        crash = f"rd {lock.address:x}"
-        drgn = f"print(hex(prog.read_u64({lock.address:#x})))"
+    what = f"{lock.kind} {lock.address:x} {lock.name}".rstrip()
+    label = f"owner of {lock.name or format(lock.address, 'x')}"
+    text = f"{owner}: {lock.owner_note} ({what})"
+    if lock.kind in _STRUCTS:
+        struct, members = _STRUCTS[lock.kind]
+        return of_object(label, text, struct, lock.address, members)
     return Evidence(
-        label=f"owner of {lock.name or format(lock.address, 'x')}",
-        text=f"{owner}: {lock.owner_note} ({text})",
-        crash=crash,
-        drgn=drgn,
+        label=label,
+        text=text,
+        crash=f"rd {lock.address:x}",
+        drgn=f"print(hex(prog.read_u64({lock.address:#x})))",
     )
 
 
@@ -78,14 +105,13 @@ def of_variable(name: str, value: object, meaning: str = "") -> Evidence:
     )
 
 
-def of_log(label: str, text: str) -> Evidence:
-    """A line of the log."""
-    return Evidence(
-        label=label,
-        text=text,
-        crash="log",
-        drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
-    )
+def of_log(label: str, text: str, grep: str = "") -> Evidence:
+    """A line of the log.
+
+    :param grep: the words of grep's command line that find it.
+    """
+    crash = f"log | grep {grep}" if grep else "log"
+    return Evidence(label=label, text=text, crash=crash, drgn=_LOG)
 
 
 def of_cpu(cpu: int, text: str, label: str = "") -> Evidence:

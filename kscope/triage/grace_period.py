@@ -14,9 +14,9 @@ from drgn.helpers.linux.list import list_for_each_entry
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence
 from kscope.model.text import printable
-from kscope.triage.evidence import of_cpu, of_variable
+from kscope.triage.cpu_facts import runs, to_blame, what_it_does
+from kscope.triage.evidence import of_cpu, of_stack, of_variable
 from kscope.triage.facts import Facts
-from kscope.triage.signature import telling
 
 _MOST_TASKS = 100
 
@@ -87,32 +87,27 @@ def holders(facts: Facts, period: GracePeriod) -> Holders:
     evidence: list[Evidence] = []
     if period.age_ns is not None:
         for cpu in facts.all_cpus.cpus:
-            if cpu.health is None or not cpu.health.rcu.holds_up or cpu.idle:
+            if cpu.health is None or not cpu.health.rcu.holds_up or not cpu.busy:
                 continue
-            current = cpu.current
-            inside = telling(f.function for f in cpu.backtrace if f.stack == "task")
-            doing = f"{current.comm} {current.pid} " if current else ""
-            doing += f"in {' <- '.join(inside)}" if inside else "in user space"
             ticks = cpu.health.rcu.ticks_this_gp
             cpus.append(cpu.cpu)
-            if current is not None:
-                pids.append(current.pid)
-                names.append(f"{current.comm} {current.pid} on CPU {cpu.cpu}")
-            else:
-                names.append(f"CPU {cpu.cpu}")
+            pids += to_blame(cpu)
+            names.append(f"{runs(cpu)} on CPU {cpu.cpu}")
             evidence.append(
-                of_cpu(cpu.cpu, f"its bit in qsmask is set, {ticks} ticks in this period; {doing}")
+                of_cpu(
+                    cpu.cpu,
+                    f"its bit in qsmask is set, {ticks} ticks in this period; {what_it_does(cpu)}",
+                )
             )
         for task in _preempted_readers(facts):
             pid, comm = task.pid.value_(), printable(task.comm.string_())
             pids.append(pid)
             names.append(f"{comm} {pid} (preempted while reading)")
             evidence.append(
-                Evidence(
-                    label=f"{comm} {pid}",
-                    text="is on blkd_tasks of an rcu_node: preempted inside rcu_read_lock()",
-                    crash=f"bt {pid}",
-                    drgn=f"print(prog.stack_trace({pid}))",
+                of_stack(
+                    f"{comm} {pid}",
+                    "is on blkd_tasks of an rcu_node: preempted inside rcu_read_lock()",
+                    pid,
                 )
             )
     return Holders(tuple(cpus), tuple(pids), tuple(names), tuple(evidence))

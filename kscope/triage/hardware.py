@@ -3,7 +3,7 @@
 from kscope.kernel.death.hardware_errors import HardwareError, logged
 from kscope.model.survey import Evidence
 from kscope.triage.death_facts import DeathFacts
-from kscope.triage.evidence import of_log
+from kscope.triage.evidence import of_log, of_object
 
 
 def described(error: HardwareError) -> str:
@@ -15,13 +15,10 @@ def described(error: HardwareError) -> str:
 def of_record(error: HardwareError) -> Evidence:
     """The kernel's record of an error, as it lies in memory."""
     assert error.record is not None
-    return Evidence(
-        label=f"machine check, CPU {error.cpu}",
-        text=described(error),
-        crash=f"struct mce.status,addr,mcgstatus,bank,extcpu {error.record:x}",
-        drgn="from drgn import Object\n\n"
-        f'print(Object(prog, "struct mce", address={error.record:#x}))',
-    )
+    return of_object(
+        f"machine check, CPU {error.cpu}", described(error), "mce", error.record,
+        "status,addr,mcgstatus,bank,extcpu",
+    )  # fmt: skip
 
 
 def in_log(facts: DeathFacts) -> list[tuple[HardwareError, Evidence]]:

@@ -17,6 +17,7 @@ from kscope.model.log import ReportKind
 from kscope.model.survey import Evidence, Panic, PanicKind
 from kscope.model.text import printable
 from kscope.triage.death_facts import DeathFacts
+from kscope.triage.evidence import of_log
 
 NULL_PAGE = 4096
 """A fault below this address went through a NULL pointer to a member of a structure."""
@@ -137,7 +138,7 @@ def _message(facts: DeathFacts) -> Iterator[_Witness]:
             )  # fmt: skip
             return
     if message.startswith("Kernel panic"):
-        yield _Witness("other", 1, Evidence(label="panic message", text=message, crash="log"))
+        yield _Witness("other", 1, of_log("panic message", message))
 
 
 _REPORTS: dict[ReportKind, PanicKind] = {
@@ -164,10 +165,9 @@ def _last_report(facts: DeathFacts) -> Iterator[_Witness]:
             return
         yield _Witness(
             kind, 2,
-            Evidence(
-                label="last report in the log", text=report.title,
-                crash=f"log | grep -F {shlex.quote(report.title[:40])}",
-                drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
+            of_log(
+                "last report in the log", report.title,
+                grep=f"-F {shlex.quote(report.title[:40])}",
             ),
         )  # fmt: skip
         return

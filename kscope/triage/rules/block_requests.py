@@ -6,8 +6,8 @@ from kscope.kernel.machine.block_requests import Request
 from kscope.model.base import Address
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
-from kscope.model.survey import Evidence, Finding
-from kscope.triage.evidence import of_task
+from kscope.model.survey import Finding
+from kscope.triage.evidence import of_object, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import LONG_NS, overdue_devices, severity_of
@@ -41,14 +41,13 @@ def _finding(
         "storage on the host's or the array's side.",
         evidence=(
             *(
-                Evidence(
-                    label=f"request {request.address:x}",
-                    text=f"{'write' if request.write else 'read'} of {request.size_bytes} bytes at "
+                of_object(
+                    f"request {request.address:x}",
+                    f"{'write' if request.write else 'read'} of {request.size_bytes} bytes at "
                     f"sector {request.sector}, {in_words(request.age_ns)} old, more than "
                     f"{in_words(LONG_NS)}",
-                    crash=f"struct request {request.address:x}",
-                    drgn="from drgn import Object\n\n"
-                    f'print(Object(prog, "struct request", address={request.address:#x}))',
+                    "request",
+                    request.address,
                 )
                 for request in old[:_MOST_SHOWN]
             ),

@@ -7,8 +7,8 @@ from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.wait_categories import caller
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Category
-from kscope.model.survey import Evidence, Finding
-from kscope.triage.evidence import of_task
+from kscope.model.survey import Finding
+from kscope.triage.evidence import of_stack, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.memory_use import is_exhausted, reclaiming
 from kscope.triage.rule import Rule
@@ -81,12 +81,7 @@ def _finding(
         sentence = f"Each of them, with the same stack, {doing}"
     title += f" in {caller(functions)}()" if functions else ""
     title += f" for {in_words(longest)}"
-    stack = Evidence(
-        label="stack",
-        text=" <- ".join(telling(functions)) or " <- ".join(functions[:6]),
-        crash=f"bt {tasks[0].pid}",
-        drgn=f"print(prog.stack_trace({tasks[0].pid}))",
-    )
+    stack = of_stack("stack", " <- ".join(telling(functions) or functions[:6]), tasks[0].pid)
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),

@@ -17,7 +17,7 @@ from kscope.triage.cpu_facts import (
     what_it_does,
 )
 from kscope.triage.cpu_victims import victims_of
-from kscope.triage.evidence import of_cpu, of_lock
+from kscope.triage.evidence import of_cpu, of_lock, of_per_cpu
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 
@@ -89,13 +89,8 @@ def _lock(facts: Facts, cpu: Cpu) -> Lock | None:
 
 def _evidence(cpu: Cpu) -> Iterator[Evidence]:
     if cpu.lockup is not None:
-        yield Evidence(
-            label=f"watchdog of CPU {cpu.cpu}",
-            text=cpu.lockup.evidence,
-            crash=f"p watchdog_touch_ts:{cpu.cpu}",
-            drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
-            f'print(per_cpu(prog["watchdog_touch_ts"], {cpu.cpu}))',
-        )
+        label = f"watchdog of CPU {cpu.cpu}"
+        yield of_per_cpu(label, cpu.lockup.evidence, "watchdog_touch_ts", cpu.cpu)
 
 
 RULE = Rule("cpu-stuck", "CPUs that do not schedule", _check, seconds=20.0)

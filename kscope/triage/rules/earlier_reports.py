@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from kscope.kernel.death.hardware_errors import names_bank
 from kscope.model.durations import in_words
 from kscope.model.log import Report, ReportKind
-from kscope.model.survey import Evidence, Finding, PanicKind
+from kscope.model.survey import Finding, PanicKind
+from kscope.triage.evidence import of_log
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 
@@ -53,12 +54,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
             else "It may be what the rest follows from. "
         ),
         evidence=tuple(
-            Evidence(
-                label=f"[{records[report.first].timestamp_ns / 1e9:.6f}]",
-                text=report.title,
-                crash="log",
-                drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
-            )
+            of_log(f"[{records[report.first].timestamp_ns / 1e9:.6f}]", report.title)
             for report in earlier[:_MOST]
         ),
         disproof="the report is about something that the later fault has nothing to do with",

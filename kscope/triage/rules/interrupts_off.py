@@ -7,7 +7,7 @@ from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.cpu_facts import SECOND, inside, no_interrupts_ns, runs, to_blame, what_it_does
 from kscope.triage.cpu_victims import victims_of
-from kscope.triage.evidence import of_cpu, of_lock
+from kscope.triage.evidence import of_cpu, of_lock, of_per_cpu
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 
@@ -63,15 +63,11 @@ def _spin(waiting: list[str]) -> str:
 def _evidence(cpu: Cpu) -> Iterator[Evidence]:
     tick = cpu.health.tick if cpu.health else None
     if tick is not None and tick.next_in_ns is not None:
-        yield Evidence(
-            label=f"tick of CPU {cpu.cpu}",
-            text=f"{in_words(abs(tick.next_in_ns))} overdue"
-            if tick.next_in_ns < 0
-            else f"due in {in_words(tick.next_in_ns)}",
-            crash=f"p tick_cpu_sched:{cpu.cpu}",
-            drgn="from drgn.helpers.linux.percpu import per_cpu\n\n"
-            f'print(per_cpu(prog["tick_cpu_sched"], {cpu.cpu}).sched_timer.node.expires)',
-        )
+        due = in_words(abs(tick.next_in_ns))
+        yield of_per_cpu(
+            f"tick of CPU {cpu.cpu}", f"{due} overdue" if tick.next_in_ns < 0 else f"due in {due}",
+            "tick_cpu_sched", cpu.cpu, "sched_timer.node.expires",
+        )  # fmt: skip
     if cpu.lag_ns is not None:
         yield Evidence(
             label=f"clock of CPU {cpu.cpu}",

@@ -6,6 +6,7 @@ from kscope.kernel.death.oom_report import OomReport, all_killed, parse
 from kscope.kernel.machine.memory_counters import memory_counters
 from kscope.model.survey import Evidence, Finding
 from kscope.model.tasks import Task
+from kscope.triage.evidence import of_log
 from kscope.triage.facts import Facts
 from kscope.triage.memory_use import largest_processes, of_counters, of_process, size
 from kscope.triage.panics import panic_finding, where
@@ -89,13 +90,8 @@ def _report_evidence(report: OomReport) -> Evidence:
         f"{name} {report.pages[name]}" for name in interesting if name in report.pages
     )
     flags = f" ({report.flags})" if report.flags else ""
-    return Evidence(
-        label="OOM report",
-        text=f"{report.comm} invoked it, order {report.order}, gfp_mask {report.gfp_mask}{flags}; "
-        f"pages: {pages}",
-        crash="log | grep -A40 oom-killer",
-        drgn="from drgn.helpers.linux.printk import print_dmesg\n\nprint_dmesg(prog)",
-    )
+    text = f"{report.comm} invoked it, order {report.order}, gfp_mask {report.gfp_mask}{flags}; "
+    return of_log("OOM report", f"{text}pages: {pages}", grep="-A40 oom-killer")
 
 
 RULE = Rule("panic-oom", "running out of memory", _check, live=False)

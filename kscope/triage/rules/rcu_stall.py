@@ -25,7 +25,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         rule=RULE.name,
         severity="warning",
         title=f"RCU: {found.title(period)}",
-        explanation=f"It cannot end: {found.explanation()} Memory that RCU protects "
+        explanation=f"RCU does not go on: {found.explanation()} Memory that RCU protects "
         "piles up, and whoever waits in synchronize_rcu() hangs. Read that stack for a loop inside "
         "rcu_read_lock() or with preemption off.",
         evidence=(*period.evidence, *found.evidence),

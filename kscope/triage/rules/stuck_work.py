@@ -14,7 +14,7 @@ from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.cpu_facts import SECOND, no_interrupts_ns
 from kscope.triage.cpu_victims import of_pool
-from kscope.triage.evidence import of_task
+from kscope.triage.evidence import of_object, of_stack, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import CHAIN_NS, LONG_NS, severity_of, waited
@@ -73,12 +73,11 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
         + "Whoever flushes that workqueue or cancels that item hangs as well.",
         evidence=(
             of_task(task),
-            Evidence(
-                label="work item",
-                text=f"{address:x}: {function}() of workqueue {queue}, {waiting} waiting behind it",
-                crash=f"struct work_struct {address:x}",
-                drgn="from drgn import Object\n\n"
-                f'print(Object(prog, "struct work_struct", address={address:#x}))',
+            of_object(
+                "work item",
+                f"{address:x}: {function}() of workqueue {queue}, {waiting} waiting behind it",
+                "work_struct",
+                address,
             ),
             *(of_task(other) for other in behind[:6]),
         ),
@@ -118,12 +117,8 @@ def _queue(worker: Object) -> tuple[str, int]:
 
 
 def _of_worker(worker: Worker) -> Evidence:
-    return Evidence(
-        label=f"{worker.comm} {worker.pid}",
-        text=f"executes {worker.function.name}(), work item {worker.work}",
-        crash=f"bt {worker.pid}",
-        drgn=f"print(prog.stack_trace({worker.pid}))",
-    )
+    text = f"executes {worker.function.name}(), work item {worker.work}"
+    return of_stack(f"{worker.comm} {worker.pid}", text, worker.pid)
 
 
 def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
