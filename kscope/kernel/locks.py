@@ -67,6 +67,8 @@ class _Node:
     row: Task
     task: Object
     """``struct task_struct *``"""
+    pid: int
+    """Its PID; where that could not be read, a negative number that no other task has."""
     stack: Stack | None = None
     wait: Wait | None = None
     category: Category | None = None
@@ -75,11 +77,6 @@ class _Node:
     device: str = ""
     in_iowait: bool = False
     killable: bool = False
-
-    @property
-    def pid(self) -> int:
-        """Its PID; -1 where it could not be read."""
-        return -1 if self.row.pid is None else self.row.pid
 
     @property
     def comm(self) -> str:
@@ -95,6 +92,7 @@ class _Node:
 class _Graph:
     def __init__(self, target: Target) -> None:
         table = task_table(target)
+        self._table = table
         self._program: Program = target.program
         self._readings = Readings()
         self._rows = {int(row.task): row for row in table.rows}
@@ -112,6 +110,7 @@ class _Graph:
         }
         self._devices = Devices(self._program, journal_threads)
         self._nodes: dict[int, _Node] = {}
+        self._without_pid = 0
         self._owners: dict[int, Owner] = {}
         self._queues: dict[int, tuple[Wait, list[Queued]]] = {}
         self._names: dict[int, str] = {}
@@ -159,7 +158,7 @@ class _Graph:
             roots=tuple(self._roots(graph)),
             blocked=self._blocked(),
             spinning=spinning,
-            unreadable=self._readings.unreadable,
+            unreadable=(*self._table.unreadable, *self._readings.unreadable),
         )
 
     # Collecting.
@@ -176,7 +175,10 @@ class _Graph:
     def _read(self, address: int) -> _Node:
         pointer = Object(self._program, "unsigned long", address)
         task = cast("struct task_struct *", pointer)
-        node = _Node(self._rows[address], task)
+        row = self._rows[address]
+        if row.pid is None:
+            self._without_pid += 1
+        node = _Node(row, task, -self._without_pid if row.pid is None else row.pid)
         who = f"{node.comm} {node.pid}"
         read = self._readings.read
         node.in_iowait = read(f"in_iowait of {who}", lambda: bool(task.in_iowait), False)
@@ -238,9 +240,7 @@ class _Graph:
                 continue
             owner = self._owners.get(wait.lock)
             if owner is None:
-                owner = owner_of(
-                    self._program, wait.kind, wait.lock, lambda task: task in self._rows
-                )
+                owner = owner_of(self._program, wait.kind, wait.lock, self._exists)
                 self._owners[wait.lock] = owner
             involved = [queued.task for queued in queue]
             if owner.task is not None:
@@ -250,6 +250,11 @@ class _Graph:
                     added = self._add(address)
                     if added is not None:
                         pending.append(added)
+
+    def _exists(self, task: int) -> bool | None:
+        if task in self._rows:
+            return True
+        return None if self._table.has_gaps else False
 
     def _queue_of(self, wait: Wait) -> list[Queued]:
         try:
@@ -375,12 +380,14 @@ class _Graph:
             return f"runs on CPU {node.row.cpu}"
         if node.row.state == "UN":
             return f"waits {node.words}{where}" if node.words else f"is blocked{where}"
+        if node.row.state is None:
+            return "cannot be read"
         words = {
             "RU": f"is ready to run on CPU {node.row.cpu}", "IN": "sleeps", "ID": "is idle",
             "ST": "is stopped", "TR": "is stopped by a tracer", "ZO": "has exited (a zombie)",
             "DE": "has exited", "PA": "is parked",
         }  # fmt: skip
-        return words.get(node.row.state or "", f"is in state {node.row.state}") + where
+        return words.get(node.row.state, f"is in state {node.row.state}") + where
 
     def _blocked(self) -> tuple[Blocked, ...]:
         nodes = sorted(

@@ -24,6 +24,7 @@ class Waiter(msgspec.Struct, frozen=True, kw_only=True):
     """A task that waits for a lock, in the order of the lock's own queue."""
 
     pid: int
+    """Negative, and its own in this answer, where it could not be read; so in all that follows."""
     comm: str
     task: Address
     state: str

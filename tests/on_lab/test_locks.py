@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kscope.kernel.locks import locks
+from kscope.kernel.process.task_table import task_table
 from kscope.model.locks import Lock, Locks, LocksQuery
 from tests.lab.catalogue import LabDump, find
 from tests.on_lab.opening import open_lab
@@ -189,3 +190,30 @@ def test_a_spinlock_is_found_with_who_spins_and_who_likely_holds_it(
     assert lock.owner == dump.manifest["culprits"][0]
     assert not lock.owner_certain
     assert [spinner.pid for spinner in found.spinning] == [spins]
+
+
+# A dump that lacks pages which the kernel used: which ones, differs with every build.
+
+
+def test_no_task_is_lost_with_the_pages_that_lead_to_it() -> None:
+    whole, lacking = (task_table(open_lab(name, "6.12")) for name in ("deadlock", "overfiltered"))
+    assert {row.task for row in lacking.rows} == {row.task for row in whole.rows}
+
+
+def test_missing_pages_make_up_neither_a_lock_nor_an_owner() -> None:
+    whole, lacking = (read(name, "6.12", "btf") for name in ("deadlock", "overfiltered"))
+    true = by_address(whole)
+    for lock in lacking.locks:
+        if lock.name.startswith("on the stack of flusher"):
+            continue  # the completion of its flush_work(), where the work cannot be told
+        assert lock.address in true
+        assert lock.kind == true[lock.address].kind
+        assert lock.owner_task in (None, true[lock.address].owner_task)
+        assert "exited" not in lock.owner_note
+
+
+def test_tasks_without_a_readable_pid_are_told_apart() -> None:
+    blocked_by_pid: dict[int, set[int]] = {}
+    for task in read("overfiltered", "6.12", "btf").blocked:
+        blocked_by_pid.setdefault(task.pid, set()).add(task.task)
+    assert all(len(tasks) == 1 for tasks in blocked_by_pid.values())

@@ -1,4 +1,4 @@
-"""The tasks of the PID table, and those of the process and thread lists."""
+"""The tasks of the PID table."""
 
 import struct
 from collections.abc import Iterator
@@ -90,51 +90,3 @@ class PidTable:
         for slot in slots:
             if slot:
                 yield from self._entries(slot, offset, size, unpack, depth + 1)
-
-
-def through_lists(program: Program) -> Iterator[int]:
-    """Addresses of tasks found through the list of processes and the lists of their threads."""
-    try:
-        leaders = Layout(
-            program,
-            "struct task_struct",
-            {"next": ("tasks.next",), "prev": ("tasks.prev",), "signal": ("signal",)},
-        )
-        threads = Layout(
-            program,
-            "struct task_struct",
-            {"next": ("thread_node.next",), "prev": ("thread_node.prev",)},
-        )
-        head = Layout(program, "struct signal_struct", {"head": ("thread_head.next",)})
-        first = program["init_task"].tasks.address_of_().value_()
-        in_leader, in_thread = leaders.offset("next"), threads.offset("next")
-        in_signal, signal = head.offset("head"), leaders.offset("signal")
-    except READ_ERRORS:
-        return
-    for leader in _around(program, first):
-        yield leader - in_leader
-        try:
-            group = program.read_u64(leader - in_leader + signal)
-        except FaultError:
-            continue
-        for thread in _around(program, group + in_signal):
-            yield thread - in_thread
-
-
-def _around(program: Program, head: int) -> Iterator[int]:
-    """Addresses of the ``list_head`` of a list: forwards from its head, and backwards if that ends
-    at one that cannot be read."""
-    seen = {head}
-    for offset in (0, 8):
-        at = head
-        try:
-            while True:
-                at = program.read_u64(at + offset)
-                if at == head:
-                    return
-                if at in seen:
-                    break
-                seen.add(at)
-                yield at
-        except FaultError:
-            continue

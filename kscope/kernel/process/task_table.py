@@ -161,6 +161,8 @@ class TaskTable:
         self._pids: dict[int, int | None] = {}
         """Of the tasks found, by address."""
         self.complete = False
+        self.has_gaps = False
+        """Whether there may be tasks that could not be found."""
 
     @cached_property
     def places(self) -> dict[int, list[int]]:
@@ -248,6 +250,7 @@ class TaskTable:
         table = PidTable(self._program)
         yield from fresh(table.tasks())
         if table.why_incomplete:
+            self.has_gaps = True
             self._readings.note("a part of the PID table", table.why_incomplete)
             yield from fresh((task, None) for task in relatives(self._program, tuple(seen)))
         yield from fresh((cpu.current, None) for cpu in self.cpus.values())

@@ -25,8 +25,8 @@ class Owner:
     """Whether somebody does hold it whom the lock does not name."""
 
 
-Exists = Callable[[int], bool]
-"""Whether there is a task at an address."""
+Exists = Callable[[int], bool | None]
+"""Whether there is a task at an address; ``None`` where not all tasks could be found."""
 
 
 def owner_of(program: Program, kind: LockKind, address: int, exists: Exists) -> Owner:
@@ -89,12 +89,15 @@ def _rwsem(program: Program, address: int, exists: Exists) -> Owner:
     held = f"held by {readers} reader{'s' if readers > 1 else ''}"
     if not word & ~_RWSEM_OWNER_FLAGS:
         return Owner(None, False, f"{held}, none of them recorded", may_be_found_on_stacks=True)
-    owner = _live(word & ~_RWSEM_OWNER_FLAGS, exists, certain=False, how="")
-    if owner.task is None:
-        note = f"{held}; the last one to take it has exited, so it has left it or leaked it"
-    else:
+    last = word & ~_RWSEM_OWNER_FLAGS
+    there = exists(last)
+    if there:
         note = f"{held}; this is the last one to take it, not certainly one that still holds it"
-    return Owner(owner.task, False, note, may_be_found_on_stacks=True)
+    elif there is None:
+        note = f"{held}; the last one to take it is {_NOT_FOUND}"
+    else:
+        note = f"{held}; the last one to take it has exited, so it has left it or leaked it"
+    return Owner(last if there else None, False, note, may_be_found_on_stacks=True)
 
 
 _RT_MUTEX_HAS_WAITERS = 1
@@ -161,8 +164,14 @@ _READERS: dict[LockKind, Callable[[Program, int, Exists], Owner]] = {
 }
 
 
+_NOT_FOUND = "not among the tasks that could be found in this dump"
+
+
 def _live(address: int, exists: Exists, *, certain: bool, how: str) -> Owner:
     """The owner with that address, if such a task still exists: a lock can outlive its owner."""
-    if not exists(address):
-        return Owner(None, False, f"{how}: no such task, so its owner exited without releasing it")
-    return Owner(address, certain, how)
+    there = exists(address)
+    if there:
+        return Owner(address, certain, how)
+    if there is None:
+        return Owner(None, False, f"{how}: {_NOT_FOUND}")
+    return Owner(None, False, f"{how}: no such task, so its owner exited without releasing it")

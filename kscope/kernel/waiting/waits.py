@@ -22,6 +22,7 @@ from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.process.relatives import is_task
 from kscope.kernel.unwinding.blocked_stack import Frame, Stack
 from kscope.kernel.unwinding.telling import function_name
 from kscope.model.locks import LockKind, Mode
@@ -452,9 +453,13 @@ class Waits:
             be answered: taking a waiter for the head of the list would make up a lock.
         """
         task = self._word(task_pointer)
-        if task not in self._stacks:
+        if task in self._stacks:
+            base = self._stacks[task]
+        elif task >> 63 and is_task(self._program, task):
+            # One that was not found among all tasks, since parts of the dump are missing.
+            base = Object(self._program, "struct task_struct", address=task).stack.value_()
+        else:
             return False
-        base = self._stacks[task]
         if base is None:
             raise LookupError(f"the stack of task {task:x}")
         return base <= node < base + self._thread_size
