@@ -27,7 +27,9 @@ def make_dump_disk(
 
 def make_data_disk(name: str, size_mib: int, work: Path) -> Path:
     disk = work / f"{name}.img"
-    run(["/sbin/mke2fs", "-q", "-t", "ext4", "-L", "srv", disk, f"{size_mib}M"])
+    # Or the guest's kernel would initialise what is left when it likes, with requests of its own.
+    whole = "lazy_itable_init=0,lazy_journal_init=0"
+    run(["/sbin/mke2fs", "-q", "-t", "ext4", "-E", whole, "-L", "srv", disk, f"{size_mib}M"])
     return disk
 
 

@@ -97,7 +97,15 @@ SCENARIOS = (
         makedumpfile_options="",
         series=(*SERIES, NEWEST),
     ),
-    Scenario("soft-lockup", "soft-lockup", "kdump", panic_comm="spinner", culprits=("spinner",)),
+    Scenario(
+        "soft-lockup",
+        "soft-lockup",
+        "kdump",
+        panic_comm="spinner",
+        culprits=("spinner",),
+        # Who reports a stall of RCU puts the watchdog off.
+        settings="rcupdate.rcu_cpu_stall_timeout=60",
+    ),
     Scenario(
         "rcu-stall",
         "rcu-stall",

@@ -1,7 +1,6 @@
 # CPU 1 spins with a spinlock held and interrupts on; CPU 2 spins for that lock.
 # A lockup is noticed after two thresholds and up to another half: 12 to 17 s. The second spinner
-# starts so much later that it is always the first one that is noticed; and RCU, whose report of a
-# stall would put that off, waits for 21 s.
+# starts so much later that it is always the first one that is noticed.
 setting kernel/softlockup_panic 1
 setting kernel/watchdog_thresh 6
 storlab-task -n spinner -c 1 steps "spinlock:storlab_spin spin" &
