@@ -221,7 +221,7 @@ class CommandScreen(DashboardScreen):
         shown = [text for text in lines if filtered.matches(text)] if filtered.active else lines
         errors = output.error.splitlines()[:_ERROR_LINES]
         both = _Joined(OutputLines(shown), OutputLines(errors, "critical"))
-        nothing = "it printed nothing" if not lines else "no line matches"
+        nothing = "no line matches" if lines else output.note or "it printed nothing"
         self._view.show_lines(both, empty=Empty(nothing))
         self._bar.show_count(len(shown), len(lines))
 
@@ -280,7 +280,7 @@ class CommandScreen(DashboardScreen):
         """The line itself, and the code that runs it in drgn."""
         if self._shown is None:
             return None
-        return Equivalent(self._shown.line, self._shown.drgn)
+        return Equivalent(self._shown.crash or self._shown.line, self._shown.drgn)
 
     def draft_in_focus(self) -> Block | None:
         """The command that is shown and its output, unchanged."""
@@ -289,7 +289,7 @@ class CommandScreen(DashboardScreen):
             return None
         text = "\n".join(filter(None, (output.text, output.error)))
         step = Step(
-            command=output.line, output=text, drgn=output.drgn,
+            command=output.crash or output.line, output=text, drgn=output.drgn,
             answered_by=output.answered_by or "kscope",
         )  # fmt: skip
         return Block(steps=(step,))

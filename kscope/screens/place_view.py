@@ -21,12 +21,19 @@ from kscope.widgets.theme import Role
 _NO_MATCH = Empty("nothing matches", "/ changes the filter, q gives it up")
 
 
-class WalkableTable(VirtualTable[Any]):
-    """A table in which ``l`` walks a list, instead of unfolding as the right arrow does."""
+class ElementTable(VirtualTable[Any]):
+    """Elements of a walk, or places that a search found."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "follow", id="inspect.follow",
                 tooltip="where the pointer leads; unfold what has members"),
+    ]  # fmt: skip
+
+
+class WalkableTable(ElementTable):
+    """A table in which ``l`` walks a list, instead of unfolding as the right arrow does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "walk", "walk list", id="inspect.walk",
                 tooltip="the elements of the list, tree or array as a table"),
     ]  # fmt: skip
@@ -53,7 +60,7 @@ class PlaceView(Pane):
             search=_text_of_member,
             id="inspect-members",
         )
-        self.table = WalkableTable(id="inspect-rows")
+        self.table = ElementTable(id="inspect-rows")
         self.text = TextView(id="inspect-text")
         self._views: tuple[LineView, ...] = (self.members, self.table, self.text)
         self._bar = FilterBar(self.members)

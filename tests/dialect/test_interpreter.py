@@ -406,3 +406,18 @@ async def test_the_mask_of_a_search_is_hexadecimal(crash: Interpreter) -> None:
 async def test_what_is_no_mask_is_said_in_a_sentence(crash: Interpreter) -> None:
     wrong = (await crash.run("search -t -m tags init_task")).error
     assert wrong == "search: tags is no mask: hexadecimal, as 7 or fff."
+
+
+async def test_what_an_alias_stands_for_is_the_command_for_crash(crash: Interpreter) -> None:
+    crash.aliases["who"] = "ps -y $1 | grep -c $2"
+    found = await crash.run("who NORMAL 'a b'")
+    assert found.line == "who NORMAL 'a b'"
+    assert found.crash == "ps -y NORMAL | grep -c 'a b'"
+    assert not (await crash.run("ps -y NORMAL")).crash
+
+
+async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    found = await crash.run(f"ps > {path}")
+    assert not found.text
+    assert found.note == f"{len(path.read_text().splitlines())} lines written to {path}"

@@ -67,7 +67,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a command line."""
 
     line: str
+    crash: str = ""
+    """The line without the reader's own aliases, which crash does not have; empty where there is
+    none in it."""
     text: str
+    note: str = ""
+    """Where the text went, if it is not here."""
     answered_by: AnsweredBy = ""
     drgn: str = ""
     """Code that yields the same in drgn; empty where there is none."""
@@ -120,8 +125,12 @@ class Interpreter:
     async def run(self, text: str) -> Output:
         """Run one line. What goes wrong is in the output; nothing is raised."""
         try:
-            line = self.expanded(parse(text))
-            return await self._run(text.strip(), line)
+            typed = parse(text)
+            line = self.expanded(typed)
+            output = await self._run(text.strip(), line)
+            if typed.command not in self.aliases:
+                return output
+            return msgspec.structs.replace(output, crash=line.whole)
         except LineError as error:
             return Output(line=text.strip(), text="", error=f"crash: {error}")
         except CommandError as error:
@@ -171,7 +180,10 @@ class Interpreter:
             path = Path(line.output_file).expanduser()
             with path.open("a" if line.append else "w", encoding="utf-8") as file:
                 file.write(_ended(output.text))
-            return msgspec.structs.replace(output, text="")
+            lines = len(output.text.splitlines())
+            plural = "" if lines == 1 else "s"
+            note = f"{lines:,} line{plural} written to {line.output_file}"
+            return msgspec.structs.replace(output, text="", note=note)
         if line.shell and (output.text or not output.error):
             done = await self._shell(line.shell, line.shell_arguments, _ended(output.text))
             return msgspec.structs.replace(

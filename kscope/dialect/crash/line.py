@@ -75,6 +75,25 @@ class CrashLine(msgspec.Struct, frozen=True, kw_only=True):
         """The command without pipes and redirections."""
         return " ".join(word.raw for word in self.words)
 
+    @property
+    def whole(self) -> str:
+        """With them, and with the arguments of the shell in their places."""
+
+        def argument(match: re.Match[str]) -> str:
+            at = int(match[1] or 0)
+            chosen = self.shell_arguments[at - 1 : at] if at else self.shell_arguments
+            return shlex.join(chosen)
+
+        parts = [self.text] if self.words else []
+        if self.input_file:
+            parts.append(f"< {self.input_file}")
+        if self.shell:
+            shell = re.sub(r"[$](?:([1-9])|[*@])", argument, self.shell)
+            parts.append(f"{'|' if self.words else '!'} {shell}")
+        if self.output_file:
+            parts.append(f"{'>>' if self.append else '>'} {self.output_file}")
+        return " ".join(parts)
+
 
 def parse(text: str) -> CrashLine:
     """Take a command line apart.
