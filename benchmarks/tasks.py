@@ -30,12 +30,14 @@ def tables() -> Iterator[tuple[str, list[Timing]]]:
         ),
     )  # fmt: skip
     yield (
-        "stacks of the same, grouped by kscope",
+        "stacks of the same, grouped and one by one",
         compare(
             [
                 Command("kscope show stacks, no vmlinux", kscope("show", "stacks", vmcore)),
                 Command("kscope show stacks -s vmlinux",
                         kscope("show", "stacks", vmcore, "-s", vmlinux)),
+                Command("kscope run 'foreach bt', no vmlinux",
+                        kscope("run", vmcore, "foreach bt")),
                 Command("drgn-crash foreach bt", drgn_crash(dump, "foreach bt")),
                 Command("crash foreach bt", crash(dump),
                         input="set scroll off\nforeach bt\nquit\n"),

@@ -332,21 +332,39 @@ TREE_TASK = Task(
 )  # fmt: skip
 
 
-@given(st.lists(st.integers(0, 9), max_size=10))
-def test_in_the_tree_no_task_is_lost_whatever_their_parents_are(parents: list[int]) -> None:
-    family = [
+def family(parents: list[int]) -> list[Task]:
+    return [
         msgspec.structs.replace(
             TREE_TASK, pid=n, tgid=n, task=Address(n + 1), parent=Address(parent + 1)
         )
         for n, parent in enumerate(parents, 1)
     ]
-    tree = Tree(TaskList(family), {})
-    assert {row.key for row in tree.rows()} == {task.task for task in family}
-    assert len(tree.rows()) == len(family)
-    some = {task.task for task in family[::2]}
-    places = [place for place, row in enumerate(tree.all.rows) if row.key in some]
-    meant = {r.key for r in tree.rows_of(places) if isinstance(r, TaskRow) and r.meant}
-    assert meant == some
+
+
+@given(st.lists(st.integers(0, 9), max_size=10))
+def test_in_the_tree_no_task_is_lost_whatever_their_parents_are(parents: list[int]) -> None:
+    tasks = family(parents)
+    tree = Tree(TaskList(tasks), {})
+    assert {row.key for row in tree.rows()} == {task.task for task in tasks}
+    assert len(tree.rows()) == len(tasks)
+
+
+@given(st.lists(st.integers(0, 9), max_size=10), st.sets(st.integers(1, 10)), st.booleans())
+def test_of_the_tree_a_filter_leaves_what_it_means_and_dimly_what_is_above_that(
+    parents: list[int], pids: set[int], reverse: bool
+) -> None:
+    task_list = TaskList(family(parents))
+    tree = Tree(task_list, {})
+    task_list.sort("pid", reverse=reverse)
+    tree.sort()
+    meant = [row.task.pid in pids for row in tree.all.rows]
+    expected: list[TaskRow] = []
+    depth = -1
+    for row, is_meant in zip(reversed(tree.all.rows), reversed(meant), strict=True):
+        if is_meant or row.depth < depth:
+            expected.insert(0, row._replace(meant=is_meant))
+            depth = row.depth
+    assert tree.rows_of([place for place, is_meant in enumerate(meant) if is_meant]) == expected
 
 
 @pytest.mark.alone
