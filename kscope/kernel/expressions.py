@@ -10,7 +10,8 @@ from kscope.kernel.access.names import Names, names_in_slices
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.expression.language import Expressions
 from kscope.kernel.expression.reader import LONGEST, TYPE_KEYWORDS
-from kscope.model.base import Progress, QueryError
+from kscope.kernel.memory import start_address
+from kscope.model.base import Address, Progress, QueryError
 from kscope.model.expressions import (
     Candidate,
     CandidateKind,
@@ -28,8 +29,15 @@ _LIST = re.compile(r"((?:struct\s+|union\s+)?\w+)\.(?:[\w.]+,)+(\w*)$")
 
 
 def place(target: Target, query: PlaceQuery) -> Place:
-    """Answer a PlaceQuery."""
-    return Expressions(target).locate(query.text).place
+    """Answer a PlaceQuery; where no types are, still of addresses, and of symbols if there are."""
+    if target.debug_info.types != "none":
+        return Expressions(target).locate(query.text).place
+    try:
+        address = Address(start_address(target, query.text))
+    except QueryError:
+        target.need_types("Objects")
+        raise
+    return Place(kind="memory", expression=f"{address:#x}", address=address)
 
 
 def completion(target: Target, query: CompletionQuery) -> Generator[Progress, None, Completion]:
