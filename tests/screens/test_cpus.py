@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from kscope.app import KscopeApp
 from kscope.model.base import Address, Query
 from kscope.model.cpus import Cpu, Cpus, CpusQuery, OnCpu
-from kscope.screens.cpu_grid import CpuGrid
+from kscope.screens.cpu_grid import CpuGrid, state_words
 from kscope.screens.cpus import CpusScreen
 from kscope.screens.links import CpuLink
 from kscope.widgets.line import plain
@@ -50,6 +50,14 @@ def cpu_number(number: int, comm: str = "", **members: Any) -> Cpu:
         "registers_note": "", "lockup": None, "spinning": None, "rt": (), "fair": (), "dl": (),
     }  # fmt: skip
     return Cpu(cpu=number, **(known | members))
+
+
+def test_an_idle_cpu_in_a_softirq_is_not_shown_as_one_that_idles() -> None:
+    cpu = cpu_number(3, softirq="run_timer_softirq", irqs_enabled=False)
+    assert cpu.busy
+    assert cpu.irqs_off
+    assert state_words(cpu_number(3, softirq="run_timer_softirq")) == "in softirq"
+    assert not cpu_number(3, irqs_enabled=False).irqs_off
 
 
 def many(count: int) -> Cpus:

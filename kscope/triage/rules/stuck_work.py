@@ -130,9 +130,14 @@ def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
         severity="warning",
         title=f"Workqueue pool {pool.id} of CPU {cpu.cpu} stalled for {in_words(pool.stalled_ns)}",
         explanation=f"{len(pool.pending)} work items wait ({pending}) and none was started. "
-        + (f"Its workers: {busy}. " if busy else "No worker of it executes anything. ")
-        + "A worker that spins without sleeping keeps the others from starting; so does a manager "
-        "that cannot create new ones for lack of memory.",
+        + (
+            f"Its workers: {busy}. One that runs without ever sleeping keeps the next from being "
+            "started, also if it lets tasks run: such items belong on an unbound workqueue, or one "
+            "with WQ_CPU_INTENSIVE."
+            if busy
+            else "No worker of it executes anything: it has none left, and no memory or no PID to "
+            "create one, or its CPU does not run them."
+        ),
         evidence=(of_pool(pool), *map(_of_worker, pool.busy[:5])),
         duration_ns=pool.stalled_ns,
         tasks=tuple(worker.pid for worker in pool.busy),
