@@ -37,7 +37,7 @@ _STOPPING = frozenset({
 })  # fmt: skip
 
 # __do_softirq() became handle_softirqs() with Linux kernel commit 1dd1eff161bd ("softirq: Fix
-# suspicious RCU usage in __do_softirq()") (in v6.10).
+# suspicious RCU usage in __do_softirq()") (in v6.9).
 _SOFTIRQ_LOOPS = ("handle_softirqs", "__do_softirq")
 _INTERRUPT_ENTRY = re.compile(r"asm_(?:sysvec_\w+|common_interrupt|spurious_interrupt)")
 _SYSCALL_ENTRY = re.compile(
