@@ -29,7 +29,7 @@ from tests.on_lab.opening import open_lab
 
 pytestmark = pytest.mark.lab
 
-SAMPLE = 200
+SAMPLE = 40
 """Of a dump with many tasks so many are compared where crash takes long for each."""
 
 _PS = re.compile(
@@ -63,7 +63,7 @@ def oracle(dump: LabDump) -> Oracle:
     which = ""
     if dump.name == "many":
         rows = task_rows(open_lab(dump.name, dump.series))
-        which = "".join(f"{task.task:x} " for task in rows[:: len(rows) // SAMPLE])
+        which = "".join(f"{task.task:x} " for task in rows[:: len(rows) // SAMPLE][:SAMPLE])
     commands = [
         "ps", "ps -m", "ps -G", f"foreach {which}task -R prio,static_prio,rt_priority",
         *(f"ps -y {number}" for number in _POLICIES),
@@ -75,9 +75,9 @@ def oracle(dump: LabDump) -> Oracle:
     milliseconds = {}
     for line in with_times.splitlines():
         if match := _PS_M.match(line):
-            days, hours, minutes, seconds, rest = map(int, match.groups()[:5])
+            days, hours, minutes, seconds, thousandths = map(int, match.groups()[:5])
             total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-            milliseconds[int(match[7], 16)] = total * 1000 + rest
+            milliseconds[int(match[7], 16)] = total * 1000 + thousandths
     policies = {
         task: policy
         for policy, text in zip(_POLICIES.values(), by_policy, strict=True)
@@ -139,6 +139,8 @@ def test_priorities_are_crashs(dump: LabDump, oracle: Oracle) -> None:
 _CHARACTERS = {
     "RU": "R", "IN": "S", "UN": "D", "ST": "T", "TR": "t", "ZO": "Z", "DE": "X", "ID": "I",
     "PA": "P",
+    # One that is being woken up: drgn's helper knows only what /proc reports.
+    "WA": "R",
 }  # fmt: skip
 
 
