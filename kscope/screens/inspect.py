@@ -683,9 +683,10 @@ class InspectScreen(DashboardScreen):
 
     # Keys.
 
-    def action_open(self) -> None:
+    async def action_open(self) -> None:
         """Type where to go."""
-        toggle(self.screen, AddressBar(self.dashboard.session, self.open_place))
+        if opened := toggle(self.screen, AddressBar(self.dashboard.session, self.open_place)):
+            await opened
 
     def action_cast(self) -> None:
         """Look at the place as another type."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.screen import Screen
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 
 from kscope.widgets.pane import Pane
 
@@ -38,7 +38,6 @@ class Overlay(Pane):
     """Still ``None`` when it is closed again before it was mounted, by a key pressed twice."""
 
     def on_mount(self) -> None:
-        self._focused_before = self.screen.focused
         self.place()
         self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self.place())
 
@@ -77,9 +76,14 @@ class OverlayHost(Widget):
     """
 
 
-def toggle(screen: Screen[Any], overlay: Overlay) -> None:
-    """Open an overlay, or close the one of its kind that is open."""
+def toggle(screen: Screen[Any], overlay: Overlay) -> AwaitMount | None:
+    """Open an overlay, or close the one of its kind that is open.
+
+    Who awaits what is returned is given no further keys until the overlay has the focus: what was
+    typed meanwhile is typed in it.
+    """
     for already in screen.query(type(overlay)):
         already.close()
-        return
-    screen.query_one(OverlayHost).mount(overlay, before=0)
+        return None
+    overlay._focused_before = screen.focused
+    return screen.query_one(OverlayHost).mount(overlay, before=0)

@@ -73,7 +73,8 @@ class Prompt(Widget):
         if value is not None:
             self.input.value = value
             self.input.cursor_position = len(value)
-        self.input.focus(scroll_visible=False)
+        # At once: Widget.focus() leaves it for after the keys that are waiting already.
+        self.screen.set_focus(self.input, scroll_visible=False)
 
 
 class Remark(OneLine):

@@ -1,5 +1,6 @@
 """Screen 5, Inspect, on the bundled dump."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -339,3 +340,17 @@ async def test_the_mask_that_is_offered_is_that_of_tagged_pointers(dashboard: Ks
         equivalent = screen(dashboard).equivalent()
         assert equivalent is not None
         assert equivalent.crash.startswith("search -t -m 7 ")
+
+
+async def test_what_is_typed_right_behind_the_key_that_opens_the_bar_is_typed_in_it(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("5")(pilot)
+        await settle(pilot)
+        for key in "offff000":
+            dashboard.simulate_key(key)
+            await asyncio.sleep(0.005)
+        await settle(pilot)
+        assert screen(dashboard).display
+        assert dashboard.query_one(AddressBar)._prompt.input.value == "ffff000"
