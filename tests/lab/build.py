@@ -12,7 +12,7 @@ from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, 
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
 from tests.lab.kernel import Kernel
 from tests.lab.manifest import make_manifest, write_manifest
-from tests.lab.qemu import Guest, booting_again, read_facts
+from tests.lab.qemu import Guest, again_if_too_slow, read_facts
 from tests.lab.scenarios import Scenario, scenario
 
 # Generous: a busy machine makes a guest slow, and QEMU under TCG is slow as it is.
@@ -56,7 +56,7 @@ def _take_dump(scenario: Scenario, kernel: Kernel, new: Path) -> None:
             for name in ("console.log", "facts.jsonl"):
                 shutil.copy(Path(work) / name, new / name)
 
-    booting_again(attempt)
+    again_if_too_slow(attempt)
     shutil.copy(images.module, new / "storlab.ko")
 
 

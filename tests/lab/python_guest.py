@@ -29,7 +29,7 @@ from tests.lab.cache import (
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images
 from tests.lab.kdump import copy_sparse
 from tests.lab.kernel import Kernel, ensure_kernel
-from tests.lab.qemu import Guest, booting_again
+from tests.lab.qemu import Guest, again_if_too_slow
 
 SOURCES = GUEST_SOURCES / "live"
 LIVE_SERIES = ("6.12",)
@@ -209,7 +209,7 @@ def ensure_seen(series: str) -> Path:
             say(f"{series} live: booting")
             with making(directory) as new:
                 disk = ensure_disk()
-                booting_again(lambda: _look(kernel, images, disk, new))
+                again_if_too_slow(lambda: _look(kernel, images, disk, new))
                 (new / "key").write_text(key)
             say(f"{series} live: done")
     return directory

@@ -22,19 +22,19 @@ BOOT_SECONDS = 90
 Fact = dict[str, Any]
 
 
-class NotBootedError(LabError):
-    """The guest has not come so far as its first process: on a busy machine, that happens."""
+class TooSlowError(LabError):
+    """The guest did not boot, or ended before it was set up: on a busy machine, that happens."""
 
 
 Result = TypeVar("Result")
 
 
-def booting_again(run: Callable[[], Result], attempts: int = 3) -> Result:
-    """What `run` returns, which waits for a guest: tried again when that guest did not boot."""
+def again_if_too_slow(run: Callable[[], Result], attempts: int = 3) -> Result:
+    """What `run` returns, which waits for a guest: with another one when that was too slow."""
     for _ in range(attempts - 1):
         try:
             return run()
-        except NotBootedError as error:
+        except TooSlowError as error:
             say(f"trying again: {str(error).splitlines()[0]}")
     return run()
 
@@ -126,7 +126,7 @@ class Guest:
         try:
             self.wait_for_fact("booted", BOOT_SECONDS)
         except LabError as error:
-            raise NotBootedError(str(error)) from error
+            raise TooSlowError(str(error)) from error
 
     def wait_for_fact(self, name: str, timeout: float) -> None:
         self._wait(lambda: any(fact["fact"] == name for fact in self.facts()), name, timeout)
@@ -142,7 +142,7 @@ class Guest:
         while not happened():
             self._obey()
             if self._process.poll() is not None and not happened():
-                raise LabError(f"the guest ended before {what}\n{self._last_words()}")
+                raise TooSlowError(f"the guest ended before {what}\n{self._last_words()}")
             if time.monotonic() > deadline:
                 raise LabError(f"no {what} within {timeout:.0f} s\n{self._last_words()}")
             time.sleep(0.2)

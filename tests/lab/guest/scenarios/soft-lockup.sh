@@ -1,8 +1,7 @@
 # CPU 1 spins with a spinlock held and interrupts on; CPU 2 spins for that lock.
-# A lockup is noticed after two thresholds and up to another half: 12 to 17 s. The second spinner
+# A lockup is noticed after two thresholds of 10 s and up to another half. The second spinner
 # starts so much later that it is always the first one that is noticed.
 setting kernel/softlockup_panic 1
-setting kernel/watchdog_thresh 6
 storlab-task -n spinner -c 1 steps "spinlock:storlab_spin spin" &
 sleep 9
 storlab-task -n lockwaiter -c 2 steps spinlock:storlab_spin &
