@@ -39,6 +39,7 @@ from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
 from kscope.widgets.palette import Entry, Palette
 from kscope.widgets.theme import Role
+from kscope.widgets.work import start
 
 if TYPE_CHECKING:
     from kscope.report.notebook import Block
@@ -139,7 +140,7 @@ class KscopeApp(App[str]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.session.on_lost = self._worker_lost
-        self.run_worker(self._open(), exit_on_error=True)
+        start(self, self._open)
         self._show_identity()
         await self._show_screen(self._current)
         if self._config_error:
@@ -326,7 +327,7 @@ class KscopeApp(App[str]):
         """Open what a link names on the screen that shows such things; else copy its name."""
         for entry in SCREENS:
             if type(link) in _opens(entry.digit):
-                self.run_worker(self._open_link(entry.digit, link), exit_on_error=True)
+                start(self, partial(self._open_link, entry.digit, link))
                 return
         self.copy(str(link))
 
@@ -412,7 +413,7 @@ class KscopeApp(App[str]):
         if link is None:
             self.say("no task is selected here", "dim")
         else:
-            self.run_worker(self._set_context(link), exit_on_error=True)
+            start(self, partial(self._set_context, link))
 
     async def _set_context(self, link: TaskLink) -> None:
         wanted = str(link)
@@ -424,7 +425,7 @@ class KscopeApp(App[str]):
 
     def action_add_to_report(self) -> None:
         """Add what the focused pane shows to the report."""
-        self.run_worker(self._add_to_report(), group="add", exit_on_error=True)
+        start(self, self._add_to_report, group="add")
 
     async def _add_to_report(self) -> None:
         screen = self.current

@@ -1,6 +1,7 @@
 """``o``: type where to go; symbols, types and members complete as one types."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ from kscope.widgets.overlay import Overlay
 from kscope.widgets.prompt import Prompt
 from kscope.widgets.states import Empty, Failed
 from kscope.widgets.table import Column, VirtualTable
+from kscope.widgets.work import start
 
 _REMEMBERED = 100
 
@@ -95,7 +97,7 @@ class AddressBar(Overlay):
             self._show_history()
 
     def _ask(self, text: str) -> None:
-        self.run_worker(self._complete(text), group="completion", exclusive=True)
+        start(self, partial(self._complete, text), group="completion", exclusive=True)
 
     async def _complete(self, text: str) -> None:
         try:
@@ -126,7 +128,7 @@ class AddressBar(Overlay):
         if candidate is not None and (self._table.cursor > 0 or not text):
             text = candidate.text.removeprefix(self._prefix)
         if text:
-            self.run_worker(self._open(text), group="place", exclusive=True)
+            start(self, partial(self._open, text), group="place", exclusive=True)
 
     def on_line_view_chosen(self, message: LineView.Chosen) -> None:
         """A candidate was clicked."""

@@ -6,6 +6,7 @@ Query the focused pane shows, from which the equivalent line is made.
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from kscope.widgets.line_view import LineView
 from kscope.widgets.states import Failed, Loading, State
 from kscope.widgets.text_view import TextView
 from kscope.widgets.theme import Role
+from kscope.widgets.work import start
 
 if TYPE_CHECKING:
     from kscope.report.notebook import Block
@@ -181,11 +183,11 @@ class DashboardScreen(Widget):
         if remembered is not None:
             show(remembered)
             return
-        self.run_worker(
-            self._ask(query, show, into, what, parts),
+        start(
+            self,
+            partial(self._ask, query, show, into, what, parts),
             group=group or type(query).__name__,
             exclusive=True,
-            exit_on_error=True,
         )
 
     async def _ask(

@@ -1,6 +1,7 @@
 """``:`` runs a crash command line and shows its output."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -25,6 +26,7 @@ from kscope.widgets.pane import Pane
 from kscope.widgets.prompt import PromptInput
 from kscope.widgets.states import Empty, Loading
 from kscope.widgets.text_view import TextView
+from kscope.widgets.work import start
 
 _WHO = {"kscope": "kscope", "drgn": "drgn's crash mode", "shell": "your shell", "": ""}
 _ERROR_LINES = 40
@@ -124,7 +126,7 @@ class CommandScreen(DashboardScreen):
         self._list(())
         outputs = self.dashboard.commands.outputs
         self._show(outputs[-1] if outputs else None)
-        self.run_worker(self._show_context(), exit_on_error=True)
+        start(self, self._show_context)
 
     def focus_first(self) -> None:
         """The line to type in."""
@@ -147,7 +149,7 @@ class CommandScreen(DashboardScreen):
         self._recalled = None
         self._list(())
         self.dashboard.commands.interpreter.columns = max(40, self._view.size.width)
-        self.run_worker(self._run(text), group="command", exclusive=True, exit_on_error=True)
+        start(self, partial(self._run, text), group="command", exclusive=True)
 
     def prefill(self, text: str) -> None:
         """Put a line there to be completed."""
@@ -329,8 +331,11 @@ class CommandScreen(DashboardScreen):
             self._show_candidates()
             return
         text = self._input.value
-        self.run_worker(
-            self._ask_completion(text), group="completion", exclusive=True, exit_on_error=True
+        start(
+            self,
+            partial(self._ask_completion, text),
+            group="completion",
+            exclusive=True,
         )
 
     async def _ask_completion(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """Screen 9: the report, thought blocks in the order in which they will be read."""
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -26,6 +27,7 @@ from kscope.widgets.line_view import LineView
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.text_view import TextView
+from kscope.widgets.work import start
 
 _FEWEST_ROWS = 3
 _MOST_ROWS = 14
@@ -101,7 +103,7 @@ class ReportScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Load the report."""
         self.dashboard.reports.on_change = self._changed
-        self.run_worker(self._open(), exit_on_error=True)
+        start(self, self._open)
 
     async def _open(self) -> None:
         reports = self.dashboard.reports
@@ -110,7 +112,7 @@ class ReportScreen(DashboardScreen):
         self._arrange()
 
     def on_show(self) -> None:
-        self.run_worker(self.dashboard.reports.refresh(), exit_on_error=True)
+        start(self, self.dashboard.reports.refresh)
         self._arrange()
 
     def on_resize(self) -> None:
@@ -345,7 +347,7 @@ class ReportScreen(DashboardScreen):
         """Run the commands of the block that were not run."""
         block = self._block
         if block is not None:
-            self.run_worker(self._run(block), group="report", exit_on_error=True)
+            start(self, partial(self._run, block), group="report")
 
     async def _run(self, block: Block) -> None:
         for index, step in enumerate(block.steps):
@@ -376,7 +378,7 @@ class ReportScreen(DashboardScreen):
 
     def action_export(self, form: Form) -> None:
         """Write the report into a file."""
-        self.run_worker(self._export(form), group="report", exit_on_error=True)
+        start(self, partial(self._export, form), group="report")
 
     async def _export(self, form: Form) -> None:
         identity = self.dashboard.identity

@@ -20,6 +20,7 @@ from kscope.widgets.one_line import OneLine
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.text_view import TextView
+from kscope.widgets.work import start
 
 TABS = ("stack", "identity", "files", "memory", "threads")
 _FRAMES = ("", "words", "variables")
@@ -110,7 +111,9 @@ class TaskDetailPane(Pane):
         self._detail = detail
         self.show_detail()
         if self.tab == "stack" and self._locks is None and task.state == "UN" and task.pid:
-            self.run_worker(self._ask_locks(task, task.pid), group="task-locks", exclusive=True)
+            start(
+                self, partial(self._ask_locks, task, task.pid), group="task-locks", exclusive=True
+            )
 
     async def _ask_locks(self, task: Task, pid: int) -> None:
         """What it waits for comes below its stack, when it is known."""
