@@ -16,8 +16,8 @@ from tests.lab.qemu import Guest, again_if_too_slow, read_facts
 from tests.lab.scenarios import Scenario, scenario
 
 # Generous: a busy machine makes a guest slow, and QEMU under TCG is slow as it is.
-SETUP_SECONDS = 400
-CAPTURE_SECONDS = 400
+SETUP_SECONDS = 240
+CAPTURE_SECONDS = 240
 
 
 def scenario_key(scenario: Scenario, kernel: Kernel) -> str:

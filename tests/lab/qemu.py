@@ -23,7 +23,7 @@ Fact = dict[str, Any]
 
 
 class TooSlowError(LabError):
-    """The guest did not boot, or ended before it was set up: on a busy machine, that happens."""
+    """The guest did not come so far, in time or at all: on a busy machine, that happens."""
 
 
 Result = TypeVar("Result")
@@ -123,10 +123,7 @@ class Guest:
         return facts
 
     def wait_for_boot(self) -> None:
-        try:
-            self.wait_for_fact("booted", BOOT_SECONDS)
-        except LabError as error:
-            raise TooSlowError(str(error)) from error
+        self.wait_for_fact("booted", BOOT_SECONDS)
 
     def wait_for_fact(self, name: str, timeout: float) -> None:
         self._wait(lambda: any(fact["fact"] == name for fact in self.facts()), name, timeout)
@@ -144,7 +141,7 @@ class Guest:
             if self._process.poll() is not None and not happened():
                 raise TooSlowError(f"the guest ended before {what}\n{self._last_words()}")
             if time.monotonic() > deadline:
-                raise LabError(f"no {what} within {timeout:.0f} s\n{self._last_words()}")
+                raise TooSlowError(f"no {what} within {timeout:.0f} s\n{self._last_words()}")
             time.sleep(0.2)
 
     def _obey(self) -> None:
