@@ -338,6 +338,11 @@ class TasksScreen(DashboardScreen):
     def _filter_typed(self, _message: FilterBar.Changed) -> None:
         self._show_rows()
 
+    def filter_by(self, source: str) -> None:
+        """Filter by a text, as if it had been typed."""
+        self._bar.apply(source)
+        self._show_rows()
+
     @on(OneLine.Clicked)
     def _chip_clicked(self, message: OneLine.Clicked) -> None:
         if callable(message.target):
