@@ -18,7 +18,7 @@ $(TEST)/ready: pyproject.toml requirements/test.txt
 	@$(PYTHON) requirements/make_environment.py $(TEST) requirements/test.txt
 
 test: $(TEST)/ready
-	$(TEST)/bin/pytest -n 4 -m "not lab and not alone"
+	$(TEST)/bin/pytest -n 4 --dist worksteal -m "not lab and not alone"
 	$(TEST)/bin/pytest -m "alone and not lab"
 
 check: $(TEST)/ready
@@ -32,7 +32,7 @@ lab: $(TEST)/ready
 	-$(TEST)/bin/python -m tests.lab build deadlock machine-check --kernel newest
 
 test-lab: $(TEST)/ready
-	$(TEST)/bin/pytest -n 3 -m lab tests/on_lab
+	$(TEST)/bin/pytest -n 3 --dist worksteal -m lab tests/on_lab
 
 bench: $(TEST)/ready
 	$(TEST)/bin/python -m benchmarks

@@ -521,8 +521,6 @@ def watchdog_facts(found: Health) -> Iterator[Fact]:
     dog, tick = found.watchdog, found.tick
     if dog.softlockup_enabled is False:
         yield "softlockup", "the detector is switched off", "warning"
-    elif dog.touched_seconds == 0:
-        yield "softlockup touched", "not yet: its watchdog has never been scheduled", ""
     elif dog.touched_ago_ns is not None:
         limit = 2 * (dog.threshold_seconds or 10)
         late = dog.touched_ago_ns > limit * 10**9
@@ -531,6 +529,8 @@ def watchdog_facts(found: Health) -> Iterator[Fact]:
             f"{in_words(dog.touched_ago_ns)} ago, threshold {limit} s",
             "critical" if late else "",
         )
+    elif dog.touched_seconds == 0:
+        yield "softlockup touched", "not yet: its watchdog has never been scheduled", ""
     if dog.hardlockup_detector is not None:
         detector = {"none": "none active", "perf": "performance counters"}.get(
             dog.hardlockup_detector, dog.hardlockup_detector

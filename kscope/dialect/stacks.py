@@ -47,7 +47,7 @@ def _drgn_code(query: StacksQuery) -> str:
         )
     )  # fmt: skip
     return (
-        "from collections import defaultdict\n"
+        "from collections import defaultdict\n\nfrom drgn import FaultError\n"
         + drgn_imports()
         + "\ntasks = [idle_task(prog, cpu) for cpu in for_each_possible_cpu(prog)]\n"
         "tasks += for_each_task(prog)\n"
@@ -57,7 +57,7 @@ def _drgn_code(query: StacksQuery) -> str:
         "    try:\n"
         "        frames = [frame for frame in prog.stack_trace(task) if not frame.is_inline]\n"
         "        pcs = tuple(frame.pc for frame in frames if frame.pc >> 63)\n"
-        "    except (LookupError, ValueError):\n"
+        "    except (LookupError, ValueError, FaultError):\n"
         "        pcs = ()\n"
         "    groups[task_state_to_char(task), pcs].append(task)\n"
         "for (state, pcs), members in sorted(groups.items(), key=lambda item: -len(item[1])):\n"

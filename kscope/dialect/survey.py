@@ -15,6 +15,7 @@ _LABEL = 24
 _LETTERS = {"critical": "C", "warning": "W", "info": "I"}
 
 _DRGN = """\
+from drgn import FaultError
 from drgn.helpers.linux.panic import panic_message
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import task_state_to_char
@@ -22,7 +23,7 @@ from drgn.helpers.linux.sched import task_state_to_char
 try:
     print(panic_message(prog))
     print(prog.crashed_thread().stack_trace())
-except (LookupError, ValueError) as error:
+except (LookupError, ValueError, FaultError) as error:
     print("no panic:", error)
 for task in for_each_task(prog):
     if task_state_to_char(task) == "D":

@@ -8,6 +8,7 @@ seconds.
 from collections.abc import Iterable
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.model.durations import in_words
 from kscope.model.locks import Blocked
 from kscope.model.survey import Severity
 from kscope.triage.facts import Facts
@@ -49,5 +50,10 @@ def overdue_devices(facts: Facts) -> tuple[str, ...]:
 
 
 def waited(tasks: Iterable[Blocked]) -> int:
-    """The longest that any of them has been off its CPU, in ns."""
+    """The longest that any of them has been off its CPU, in ns; 0 where that cannot be read."""
     return max((task.since_last_arrival_ns or 0 for task in tasks), default=0)
+
+
+def lasting(waited_ns: int) -> str:
+    """How long, for the end of a title; nothing where it is not known."""
+    return f" for {in_words(waited_ns)}" if waited_ns else ""

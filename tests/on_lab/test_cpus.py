@@ -493,7 +493,9 @@ def test_the_kernels_own_question_about_a_stall_is_among_them(series: str) -> No
         ipi.function.name for ipi in unanswered(cpus[1]) if ipi.kind == "irq work" and ipi.function
     ]
     assert work == ["rcu_iw_handler"]
-    assert [cpu.cpu for cpu in cpus if cpu.health and cpu.health.rcu.holds_up] == [1]
+    # CPU 2 spins in the kernel, too, and may have had no quiet moment in this grace period.
+    holding_up = {cpu.cpu for cpu in cpus if cpu.health and cpu.health.rcu.holds_up}
+    assert {1} <= holding_up <= {1, 2}
 
 
 @pytest.mark.parametrize("types", TYPES)
@@ -607,7 +609,8 @@ def test_lockups_are_those_that_the_kernel_reported_or_could_not(series: str) ->
     found = {cpu.cpu: cpu.lockup.kind for cpu in cpus if cpu.lockup is not None}
     assert found == {1: "hard", 2: "soft"}
     console = (find("stuck-cpus", series).directory / "console.log").read_text(errors="replace")
-    assert set(re.findall(r"BUG: soft lockup - CPU#(\d+)", console)) == {"2"}
+    # Each report of RCU's puts the watchdog of CPU 2 off.
+    assert set(re.findall(r"BUG: soft lockup - CPU#(\d+)", console)) <= {"2"}
 
 
 @pytest.mark.parametrize("types", TYPES)

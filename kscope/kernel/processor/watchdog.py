@@ -16,9 +16,6 @@ from kscope.model.cpus import Lockup, Tick, Watchdog
 _HARD = 1 << 0
 _SOFT = 1 << 1
 
-_TOUCHED = (1 << 64) - 1
-"""``watchdog_report_ts`` while the detector is told to wait a while (SOFTLOCKUP_DELAY_REPORT)."""
-
 _TS_SHIFT = 30
 """``get_timestamp()`` takes 2^30 ns for a second."""
 
@@ -50,6 +47,10 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
     read = readings.read
     enabled = read("watchdog_enabled", lambda: _setting(program, "watchdog_enabled"), None)
     touched = read("watchdog_touch_ts", lambda: per("watchdog_touch_ts"), None)
+    interrupts = read("hrtimer_interrupts", lambda: per("hrtimer_interrupts"), None)
+    # 0 where it was never started, and until there was watchdog_report_ts (in v5.13) also after
+    # touch_softlockup_watchdog(). Otherwise 0 is the first second after boot.
+    is_a_time = interrupts and variable(program, "watchdog_report_ts") is not None
     warned = read(
         "watchdog_hardlockup_warned",
         # Renamed in Linux 6.5, when the buddy detector came.
@@ -60,9 +61,9 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
         threshold_seconds=read("watchdog_thresh", lambda: threshold_seconds(program), None),
         softlockup_enabled=None if enabled is None else bool(enabled & _SOFT),
         touched_seconds=touched,
-        touched_ago_ns=_ago(touched, now_ns),
+        touched_ago_ns=_ago(touched, now_ns) if touched or is_a_time else None,
         hardlockup_detector=read("hard-lockup detector", lambda: _detector(program, enabled), None),
-        hrtimer_interrupts=read("hrtimer_interrupts", lambda: per("hrtimer_interrupts"), None),
+        hrtimer_interrupts=interrupts,
         hrtimer_interrupts_saved=read(
             "hrtimer_interrupts_saved", lambda: per("hrtimer_interrupts_saved"), None
         ),
@@ -71,9 +72,7 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
 
 
 def _ago(touched: int | None, now_ns: int | None) -> int | None:
-    # 0 until it has run on this CPU for the first time, and after touch_softlockup_watchdog()
-    # before Linux 5.9.
-    if not touched or now_ns is None:
+    if touched is None or now_ns is None:
         return None
     return max((now_ns >> _TS_SHIFT) - touched, 0) << _TS_SHIFT
 

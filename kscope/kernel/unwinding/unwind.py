@@ -7,6 +7,7 @@ is looked up once: with DWARF, finding inlined frames and source lines is what t
 import contextlib
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from drgn import Object, Program, StackFrame, StackTrace
 from drgn.helpers.linux.stack import kernel_stack_trace
@@ -89,16 +90,20 @@ class Unwinder:
             ]
         except READ_ERRORS:
             # Where the other stacks lie is not always known; the frames still are.
-            found = [("unknown", list(self._program.stack_trace(task)))]
+            every = list(self._program.stack_trace(task))
+            kernel = list(takewhile(lambda frame: not in_user_space(frame), every))
+            found = [("unknown", kernel), ("unknown", every[len(kernel) :])]
         segments: list[Segment] = []
         within: StackFrame | None = None
         for kind, frames in found:
-            if frames and in_user_space(frames[0]):
+            if not frames:
+                continue
+            if in_user_space(frames[0]):
                 # What drgn makes of user memory without the program's own unwind tables is noise.
                 segments.append(self._segment("user", frames[:1], within))
                 break
             segments.append(self._segment(kind, frames, within))
-            within = frames[-1] if frames else None
+            within = frames[-1]
         return segments
 
     def _segment(

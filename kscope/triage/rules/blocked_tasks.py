@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.wait_categories import caller
-from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Category
 from kscope.model.survey import Finding
 from kscope.triage.evidence import of_stack, of_task
@@ -13,7 +12,7 @@ from kscope.triage.facts import Facts
 from kscope.triage.memory_use import is_exhausted, reclaiming
 from kscope.triage.rule import Rule
 from kscope.triage.signature import telling
-from kscope.triage.waiting import LONG_NS, overdue_devices, severity_of, waited
+from kscope.triage.waiting import LONG_NS, lasting, overdue_devices, severity_of, waited
 
 _MOST_SHOWN = 8
 
@@ -80,7 +79,7 @@ def _finding(
         title = f"{len(tasks)} tasks are blocked"
         sentence = f"Each of them, with the same stack, {doing}"
     title += f" in {caller(functions)}()" if functions else ""
-    title += f" for {in_words(longest)}"
+    title += lasting(longest)
     stack = of_stack("stack", " <- ".join(telling(functions) or functions[:6]), tasks[0].pid)
     return Finding(
         rule=RULE.name,
@@ -89,7 +88,7 @@ def _finding(
         explanation=f"{sentence}. {_ADVICE[category]} The time is since the task was last on a "
         "CPU, so at most this long.",
         evidence=(*(of_task(task) for task in tasks[:_MOST_SHOWN]), stack),
-        duration_ns=longest,
+        duration_ns=longest or None,
         tasks=tuple(task.pid for task in tasks),
         locks=tuple(dict.fromkeys(task.lock for task in tasks if task.lock is not None)),
         disproof="the tasks are runnable, or were on a CPU more recently",

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Cycle
 from kscope.model.survey import Finding
 from kscope.triage.evidence import of_lock, of_task, of_wait
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import waited
+from kscope.triage.waiting import lasting, waited
 
 _MOST_BEHIND = 20
 
@@ -46,7 +45,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
         title = f"Deadlock: {len(tasks)} tasks in a ring of {kinds}: {', '.join(names)}"
     if not ring.certain:
         title = title.replace("Deadlock", "Possible deadlock")
-    title += f" for {in_words(longest)}"
+    title += lasting(longest)
     return Finding(
         rule=RULE.name,
         severity="critical" if ring.certain else "warning",
@@ -59,7 +58,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
             *(of_lock(lock) for lock in locks),
             *(of_wait(task) for task in tasks),
         ),
-        duration_ns=longest,
+        duration_ns=longest or None,
         tasks=(*ring.pids, *ring.behind),
         locks=ring.locks,
         disproof="one of the tasks is runnable, or the owner of one of the locks is another task",

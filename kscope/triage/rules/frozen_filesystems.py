@@ -8,13 +8,12 @@ from drgn.helpers.linux.fs import mount_dst, super_block_for_each_mount
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.filesystems import Filesystem, filesystems
 from kscope.model.base import Address
-from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.evidence import of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import severity_of, waited
+from kscope.triage.waiting import lasting, severity_of, waited
 
 _LEVELS = {
     1: "whoever writes",
@@ -39,14 +38,14 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
     ]
     where = _mounted_on(facts, filesystem)
     title = f"{filesystem}{f' ({where})' if where else ''} is frozen"
-    longest = waited(waiting) if waiting else None
-    if longest is not None:
+    longest = waited(waiting)
+    if waiting:
         count = f"{len(waiting)} task{'s' if len(waiting) > 1 else ''}"
-        title += f": {count} blocked for {in_words(longest)}"
+        title += f": {count} blocked{lasting(longest)}"
     block = f"{filesystem.address:x}"
     return Finding(
         rule=RULE.name,
-        severity="info" if longest is None else severity_of(facts, longest),
+        severity=severity_of(facts, longest),
         title=title,
         explanation="Somebody froze it (fsfreeze, a snapshot, a backup or virtualisation "
         f"agent) and has not thawed it. It keeps out {_LEVELS.get(filesystem.frozen, 'others')}. "
@@ -62,7 +61,7 @@ def _finding(facts: Facts, filesystem: Filesystem) -> Finding:
             ),
             *(of_task(task) for task in waiting[:6]),
         ),
-        duration_ns=longest,
+        duration_ns=longest or None,
         tasks=tuple(task.pid for task in waiting),
         addresses=(Address(filesystem.address),),
         blameless=True,

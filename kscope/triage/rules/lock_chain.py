@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from kscope.model.durations import in_words
 from kscope.model.locks import Lock, Root
 from kscope.model.survey import Finding
 from kscope.triage.evidence import of_lock, of_task, short_name
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import CHAIN_NS, overdue_devices, severity_of, waited
+from kscope.triage.waiting import CHAIN_NS, lasting, overdue_devices, severity_of, waited
 
 _MOST_SHOWN = 6
 
@@ -68,14 +67,14 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, since),
-        title=f"{title} for {in_words(longest)}",
+        title=title + lasting(longest) if longest else title.removesuffix(","),
         explanation=explanation,
         evidence=(
             *((of_task(owner),) if owner else ()),
             *(of_lock(lock) for lock in locks),
             *(of_task(task) for task in behind[:_MOST_SHOWN]),
         ),
-        duration_ns=longest,
+        duration_ns=longest or None,
         tasks=(*((root.pid,) if root.pid is not None else ()), *root.behind),
         locks=root.locks,
         disproof="the owner is running, or the lock has another owner now"

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from kscope.model.durations import in_words
 from kscope.model.survey import Finding
 from kscope.triage.evidence import of_log, of_task, of_variable
 from kscope.triage.facts import Facts
 from kscope.triage.panics import TRIGGER, panic_finding, where
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import waited
+from kscope.triage.waiting import lasting, waited
 
 _REPORTED = re.compile(r"INFO: task (.*):(\d+) blocked for more than (\d+) seconds")
 _MOST = 8
@@ -29,13 +28,12 @@ def _check(facts: Facts) -> Iterator[Finding]:
     blocked = [task for task in facts.locks.blocked if task.state == "UN" and not task.killable]
     evidence += [of_task(task) for task in blocked[:_MOST]]
     first = next(iter(reported), None)
-    longest = waited(blocked) if blocked else None
-    lasting = "" if longest is None else f" for {in_words(longest)}"
+    longest = waited(blocked)
     named = f"{facts.blocked[first].comm} {first}" if first in facts.blocked else first
     yield panic_finding(
         facts,
         RULE.name,
-        title=f"Panic: hung task{lasting}, {where(facts)}",
+        title=f"Panic: hung task{lasting(longest)}, {where(facts)}",
         explanation=(f"First report: {named}. " if first is not None else "")
         + "The detector only ended it: tasks had been in uninterruptible sleep for more "
         f"than {timeout or 'the allowed'} s. "
@@ -44,7 +42,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         tasks=(*_culprits(facts), *reported),
         disproof="kernel.hung_task_panic is 0, or none of the tasks reported is blocked any more",
         rank=TRIGGER,
-        duration_ns=longest,
+        duration_ns=longest or None,
     )
 
 

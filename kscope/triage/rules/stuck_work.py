@@ -17,7 +17,7 @@ from kscope.triage.cpu_victims import of_pool
 from kscope.triage.evidence import of_object, of_stack, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import CHAIN_NS, LONG_NS, severity_of, waited
+from kscope.triage.waiting import CHAIN_NS, LONG_NS, lasting, severity_of, waited
 
 _PF_WQ_WORKER = 0x20
 """include/linux/sched.h; the same since v2.6.36."""
@@ -65,7 +65,7 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
-        title=f"Work item {function}() stuck in {task.comm} {task.pid} for {in_words(longest)}",
+        title=f"Work item {function}() stuck in {task.comm} {task.pid}{lasting(longest)}",
         explanation=f"{task.comm} {task.pid} executes {function}() of workqueue {queue} and "
         f"{task.doing}. "
         + (f"{_more(waiting)} of that workqueue behind it. " if waiting else "")
@@ -81,7 +81,7 @@ def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Bloc
             ),
             *(of_task(other) for other in behind[:6]),
         ),
-        duration_ns=longest,
+        duration_ns=longest or None,
         tasks=(task.pid, *(other.pid for other in behind)),
         locks=(task.lock,) if task.lock is not None else (),
         disproof="the worker's current_work is another item now",
