@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key
 from textual.widgets import ContentSwitcher
@@ -34,6 +34,7 @@ from kscope.session.process import WorkerProcess
 from kscope.widgets import theme
 from kscope.widgets.frame import Frame, FrameScreen, ScreenLabel
 from kscope.widgets.help import HelpOverlay
+from kscope.widgets.keys_in_turn import KeysInTurn
 from kscope.widgets.line import Cell
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
@@ -69,7 +70,7 @@ class MainScreen(FrameScreen):
             yield self.switcher
 
 
-class KscopeApp(App[str]):
+class KscopeApp(KeysInTurn):
     """The app; its result is the sentence it ends with, empty when all is well."""
 
     ENABLE_COMMAND_PALETTE = False

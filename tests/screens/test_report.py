@@ -163,6 +163,7 @@ async def test_the_report_comes_back_under_another_path(
     copy.write_bytes(demo.read_bytes())
     async with dashboard_on(copy) as again, again.run_test(size=(120, 40)) as pilot:
         await keys("9")(pilot)
+        await settle(pilot)  # which dump it is has to be found out first
         assert [block.id for block in blocks(again)] == ["a", "b"]
         assert str(demo) in again.reports.said
 
