@@ -61,7 +61,9 @@ def test_the_items_behind_it_are_listed_the_longest_waiting_first(
 
 def test_the_cpu_of_a_stalled_pool_is_as_busy_as_any(series: str, types: str) -> None:
     cpu = answer(open_lab("deferred-work", series, types), CpusQuery(cpu="2")).cpus[0]
-    assert (state_of(cpu), cpu.lockup, cpu.irqs_enabled) == ("B", None, True)
+    assert (cpu.lockup, cpu.irqs_enabled) == (None, True)
+    # A real-time task of the kernel may just have been running.
+    assert state_of(cpu) in ("B", "T")
 
 
 def test_a_softirq_that_does_not_end_is_the_lockup_of_its_cpu_and_no_tasks_fault(
