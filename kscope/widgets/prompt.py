@@ -73,8 +73,7 @@ class Prompt(Widget):
         if value is not None:
             self.input.value = value
             self.input.cursor_position = len(value)
-        # At once: Widget.focus() leaves it for after the keys that are waiting already.
-        self.screen.set_focus(self.input, scroll_visible=False)
+        self.input.focus(scroll_visible=False)
 
 
 class Remark(OneLine):
