@@ -504,11 +504,11 @@ class KscopeApp(KeysInTurn):
 
     # Help.
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Every key that works here."""
-        toggle(self.screen, HelpOverlay(self.screen))
+        await toggle(self.screen, HelpOverlay(self.screen))
 
-    def action_palette(self) -> None:
+    async def action_palette(self) -> None:
         """Find an action by its name."""
         screens = [
             Entry(f"open {e.name}", "Screens", partial(self._go, e.digit), e.digit) for e in SCREENS
@@ -517,7 +517,7 @@ class KscopeApp(KeysInTurn):
             Entry(f"{name}   {line}", "Saved commands", partial(self._go_alias, name, line))
             for name, line in self.commands.interpreter.aliases.items()
         ]
-        toggle(self.screen, Palette(self.screen, [*screens, *saved]))
+        await toggle(self.screen, Palette(self.screen, [*screens, *saved]))
 
     def _go_alias(self, name: str, line: str) -> None:
         self.call_later(self._run_alias, name, line)

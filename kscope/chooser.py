@@ -89,9 +89,9 @@ class ChooserApp(App[str]):
         """Open none."""
         self.exit("")
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Every key that works here."""
-        toggle(self.screen, HelpOverlay(self.screen))
+        await toggle(self.screen, HelpOverlay(self.screen))
 
 
 def _lines(offer: Offer, cells: int) -> tuple[Line, Line]:

@@ -293,7 +293,7 @@ class InspectScreen(DashboardScreen):
     def _members(self) -> VirtualTable[Any]:
         return self._pane.members
 
-    def action_face(self, face: Face) -> None:
+    async def action_face(self, face: Face) -> None:
         """Look at the place another way."""
         visit = self._visit
         if visit is None or (visit.address is None and face != "layout"):
@@ -302,7 +302,8 @@ class InspectScreen(DashboardScreen):
         if face in ("members", "layout") and not visit.type:
             self.app.bell()
             return
-        if face == "search" and self._asks_mask(visit, stacks_only=False):
+        if face == "search" and _shows_search(visit, stacks_only=False):
+            await self._ask_mask(visit)
             return
         if face == visit.face:
             self._vary(visit)
@@ -310,19 +311,19 @@ class InspectScreen(DashboardScreen):
         visit.face = face
         self._show_visit()
 
-    def action_search_stacks(self) -> None:
+    async def action_search_stacks(self) -> None:
         """Search the kernel stacks only."""
         visit = self._visit
         if visit is None or visit.address is None:
             self.app.bell()
-        elif not self._asks_mask(visit, stacks_only=True):
+        elif _shows_search(visit, stacks_only=True):
+            await self._ask_mask(visit)
+        else:
             visit.face, visit.stacks_only = "search", True
             self._show_visit()
 
-    def _asks_mask(self, visit: Visit, *, stacks_only: bool) -> bool:
-        """Ask which bits the same search is to ignore, if it is the one that is open."""
-        if visit.face != "search" or visit.stacks_only is not stacks_only:
-            return False
+    async def _ask_mask(self, visit: Visit) -> None:
+        """Ask which bits the search that is open is to ignore."""
 
         def search(mask: str) -> None:
             visit.mask = mask
@@ -330,9 +331,8 @@ class InspectScreen(DashboardScreen):
 
         mask = visit.mask or _TAGS
         hint = "none: only what is equal"
-        toggle(self.screen, AskLine("Bits to ignore", search, value=mask, hint=hint,
-                                    check=ignored_bits))  # fmt: skip
-        return True
+        asked = AskLine("Bits to ignore", search, value=mask, hint=hint, check=ignored_bits)
+        await toggle(self.screen, asked)
 
     def _vary(self, visit: Visit) -> None:
         """The face that is open, once more: memory in other words, another part of the code."""
@@ -549,7 +549,8 @@ class InspectScreen(DashboardScreen):
                 self._go(Visit(f"(void *){address:#x}", address, label=label, face="address",
                                is_start=False))  # fmt: skip
             return
-        toggle(self.screen, TypeChooser(state.types, partial(self._enter_type, label)))
+        chooser = TypeChooser(state.types, partial(self._enter_type, label))
+        self.call_later(toggle, self.screen, chooser)
 
     def _enter_type(self, label: str, type_: str, start: int) -> None:
         self._go(Visit(f"({type_} *){start:#x}", start, type_, label, is_start=False))
@@ -685,33 +686,32 @@ class InspectScreen(DashboardScreen):
 
     async def action_open(self) -> None:
         """Type where to go."""
-        if opened := toggle(self.screen, AddressBar(self.dashboard.session, self.open_place)):
-            await opened
+        await toggle(self.screen, AddressBar(self.dashboard.session, self.open_place))
 
-    def action_cast(self) -> None:
+    async def action_cast(self) -> None:
         """Look at the place as another type."""
         if self._visit is not None and self._visit.address is not None:
-            self._ask_type(self._visit.address)
+            await self._ask_type(self._visit.address)
 
-    def action_follow_as(self) -> None:
+    async def action_follow_as(self) -> None:
         """Follow the pointer under the cursor as another type."""
         row = self._members.cursor_row
         if isinstance(row, MemberRow) and row.member.kind == "pointer":
-            self._ask_type(int(str(row.member.value), 16))
+            await self._ask_type(int(str(row.member.value), 16))
         else:
             self.app.bell()
 
-    def _ask_type(self, address: int) -> None:
+    async def _ask_type(self, address: int) -> None:
         bar = AddressBar(
             self.dashboard.session, self._cast_to, title=f"{address:x} as",
             prefix="struct ", suffix=f" {address:#x}",
         )  # fmt: skip
-        toggle(self.screen, bar)
+        await toggle(self.screen, bar)
 
     def _cast_to(self, text: str, place: Place) -> None:
         self.open_place(f"as {text}", place)
 
-    def action_columns(self) -> None:
+    async def action_columns(self) -> None:
         """Choose what a walk shows of each element."""
         visit, walk = self._visit, self._walk
         if visit is None or visit.face != "walk" or visit.walk is None or walk is None:
@@ -719,7 +719,7 @@ class InspectScreen(DashboardScreen):
             return
         hint = f"members of {walk.entry_type}: pid,comm,se.vruntime"
         value = ",".join(walk.columns)
-        toggle(self.screen, AskLine("Columns", self._choose_columns, value=value, hint=hint))
+        await toggle(self.screen, AskLine("Columns", self._choose_columns, value=value, hint=hint))
 
     def _choose_columns(self, text: str) -> None:
         visit, walk = self._visit, self._walk
@@ -728,14 +728,14 @@ class InspectScreen(DashboardScreen):
         visit.walk = with_columns(walk, visit.walk, text)
         self._show_visit()
 
-    def action_length(self) -> None:
+    async def action_length(self) -> None:
         """Look at the place as an array of so many."""
         visit = self._visit
         if visit is None or visit.address is None or not visit.type:
             self.app.bell()
             return
-        toggle(self.screen, AskLine("How many", self._as_array, hint="the length of the array",
-                                    check=_length))  # fmt: skip
+        hint = "the length of the array"
+        await toggle(self.screen, AskLine("How many", self._as_array, hint=hint, check=_length))
 
     def _as_array(self, text: str) -> None:
         visit = self._visit
@@ -754,7 +754,7 @@ class InspectScreen(DashboardScreen):
     def _filter_changed(self) -> None:
         self._moved()
 
-    def action_bookmark(self) -> None:
+    async def action_bookmark(self) -> None:
         """Keep the place."""
         visit = self._visit
         if visit is None:
@@ -767,11 +767,11 @@ class InspectScreen(DashboardScreen):
             add_bookmark(self.dashboard.identity, Bookmark(text, note))
             self._say(f"kept: {text}", role="good")
 
-        toggle(self.screen, AskLine(f"Bookmark {text}", add, hint="a note"))
+        await toggle(self.screen, AskLine(f"Bookmark {text}", add, hint="a note"))
 
-    def action_bookmarks(self) -> None:
+    async def action_bookmarks(self) -> None:
         """Choose among the places that were kept."""
-        toggle(self.screen, BookmarkList(self.dashboard.identity, self._open_text))
+        await toggle(self.screen, BookmarkList(self.dashboard.identity, self._open_text))
 
     def action_base(self) -> None:
         """Numbers in decimal or hexadecimal."""
@@ -806,6 +806,10 @@ class InspectScreen(DashboardScreen):
 
     def _say(self, sentence: str, *, role: str = "warning") -> None:
         self._pane.show_subtitle((sentence, role))
+
+
+def _shows_search(visit: Visit, *, stacks_only: bool) -> bool:
+    return visit.face == "search" and visit.stacks_only is stacks_only
 
 
 def _length(text: str) -> int:

@@ -443,11 +443,11 @@ class TasksScreen(DashboardScreen):
         """The other way round."""
         self._filters.choose(reverse=not self._filters.selection.reverse)
 
-    def action_columns(self) -> None:
+    async def action_columns(self) -> None:
         """Choose columns."""
         if self._arrangement == "stacks":
             self.action_arrange("flat")
-        toggle(self.screen, ColumnChooser(self._remembered.columns, self.show_columns))
+        await toggle(self.screen, ColumnChooser(self._remembered.columns, self.show_columns))
 
     def show_columns(self, names: tuple[str, ...]) -> None:
         """Show these columns, now and next time."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.screen import Screen
-from textual.widget import AwaitMount, Widget
+from textual.widget import Widget
 
 from kscope.widgets.pane import Pane
 
@@ -76,14 +76,13 @@ class OverlayHost(Widget):
     """
 
 
-def toggle(screen: Screen[Any], overlay: Overlay) -> AwaitMount | None:
+async def toggle(screen: Screen[Any], overlay: Overlay) -> None:
     """Open an overlay, or close the one of its kind that is open.
 
-    Who awaits what is returned is given no further keys until the overlay has the focus: what was
-    typed meanwhile is typed in it.
+    Until this returns, no further keys are given: what is typed meanwhile is typed in the overlay.
     """
     for already in screen.query(type(overlay)):
         already.close()
-        return None
+        return
     overlay._focused_before = screen.focused
-    return screen.query_one(OverlayHost).mount(overlay, before=0)
+    await screen.query_one(OverlayHost).mount(overlay, before=0)

@@ -83,12 +83,12 @@ class Dashboard(Stage):
     async def action_back(self) -> None:
         self.done.append("back")
 
-    def action_help(self) -> None:
-        toggle(self.screen, HelpOverlay(self.screen))
+    async def action_help(self) -> None:
+        await toggle(self.screen, HelpOverlay(self.screen))
 
-    def action_palette(self) -> None:
+    async def action_palette(self) -> None:
         saved = Entry("my report", "Saved commands", lambda: self.done.append("saved"))
-        toggle(self.screen, Palette(self.screen, [saved]))
+        await toggle(self.screen, Palette(self.screen, [saved]))
 
 
 async def test_the_identity_line_names_the_dump_and_its_facts() -> None:

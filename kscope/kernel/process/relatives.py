@@ -1,14 +1,14 @@
 """Tasks that other tasks lead to, for where the PID table has gaps.
 
 A task is linked to its neighbours in several lists, and each link is followed from both its ends: a
-list that is broken at one unreadable task still leads to all others. Behind two of those in a row,
-others are found beside a task in the same slab.
+list that is broken at one unreadable task still leads to all others. What lies between two of those
+is found among all slabs that hold tasks: each has a ``struct page`` in the memory map.
 """
 
 from collections.abc import Iterable, Iterator
 
-from drgn import FaultError, Program, cast
-from drgn.helpers.linux.mm import page_to_virt
+from drgn import FaultError, Object, Program, cast, offsetof
+from drgn.helpers.linux.mm import page_to_virt, pfn_to_page
 from drgn.helpers.linux.slab import SlabObjectInfo, slab_object_info
 
 from kscope.kernel.access.layout import Layout
@@ -24,29 +24,40 @@ _LISTS = {
 _POINTERS = ("parent", "real_parent", "group_leader")
 
 
-def relatives(program: Program, known: Iterable[int]) -> Iterator[int]:
-    """Addresses of the tasks that the known ones lead to, directly or through each other."""
+def relatives(program: Program, known: Iterable[int]) -> Iterator[int | None]:
+    """Addresses of the tasks that the known ones lead to, directly or through each other, and of
+    all others that there are. ``None`` now and then while none is found.
+    """
     try:
         links = _Links(program)
         slabs = _Slabs(program)
     except READ_ERRORS:
         return
     seen = set(known)
-    pending = list(seen)
-    while pending:
-        task = pending.pop()
-        found = [near for near in links.of(task) if near not in seen and is_task(program, near)]
-        found += [near for near in slabs.beside(task) if near not in seen]
-        for near in dict.fromkeys(found):
-            seen.add(near)
-            pending.append(near)
-            yield near
+
+    def linked(pending: list[int]) -> Iterator[int]:
+        while pending:
+            for near in links.of(pending.pop()):
+                if near not in seen and is_task(program, near):
+                    seen.add(near)
+                    pending.append(near)
+                    yield near
+
+    yield from linked(list(seen))
+    for task in slabs.tasks():
+        if task is None:
+            yield None
+        elif task not in seen:
+            seen.add(task)
+            yield task
+            yield from linked([task])
 
 
 def is_task(program: Program, address: int) -> bool:
-    """Whether the slab allocator has a ``task_struct`` in use at that very address."""
+    """Whether the slab allocator has a ``task_struct`` in use at that very address, as far as what
+    it remembers of it can be read."""
     found = _task_at(program, address)
-    return found is not None and found.address == address and bool(found.allocated)
+    return found is not None and found.address == address and found.allocated is not False
 
 
 def _task_at(program: Program, address: int) -> SlabObjectInfo | None:
@@ -79,31 +90,66 @@ class _Links:
         return {value - offset for offset, value in places if value}
 
 
+_AT_ONCE = 2 << 20
+"""Bytes of the memory map that are read at once: it tells of 128 MiB of memory."""
+_PAGE = 4096
+"""What is read at once where some of that is not in the dump."""
+
+
 class _Slabs:
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._looked_at: set[int] = set()
+        self._cache: bytes = program["task_struct_cachep"].to_bytes_()
+        self._page = program.type("struct page *")
+        # Since Linux kernel commit d122019bf061 ("mm: Split slab into its own type") (in v5.17).
+        try:
+            slab = program.type("struct slab")
+        except LookupError:
+            slab = program.type("struct page")
+        self._cache_offset = offsetof(slab, "slab_cache")
         # Since Linux kernel commit 2c4704756cab ("pids: Move the pgrp and session pid pointers from
         # task_struct to signal_struct") (in v4.19); before, in a struct pid_link.
         self._pid = Layout(program, "struct task_struct", {"pid": ("thread_pid", "pids[0].pid")})
 
-    def beside(self, task: int) -> list[int]:
-        """The other tasks in the same slab, each slab once."""
-        if task in self._looked_at:
-            return []
-        found = _task_at(self._program, task)
-        if found is None:
-            return []
+    def tasks(self) -> Iterator[int | None]:
+        """The tasks in all slabs that the memory map tells of."""
         try:
-            start = page_to_virt(cast("struct page *", found.slab)).value_()
-            size = found.slab_cache.member_("size").value_()
-            places = range(start, start + size * int(found.slab.objects), size)
+            start = pfn_to_page(self._program, 0).value_()
+            end = pfn_to_page(self._program, self._program["max_pfn"]).value_()
         except READ_ERRORS:
-            return []
-        self._looked_at.update(places)
-        return [
-            place for place in places if self._has_a_pid(place) and is_task(self._program, place)
-        ]
+            return
+        for address in range(start, end, _AT_ONCE):
+            yield None
+            for page in self._slabs(address, min(_AT_ONCE, end - address)):
+                yield from self._tasks_in(page)
+
+    def _slabs(self, start: int, size: int) -> Iterator[int]:
+        """Addresses of the ``struct page`` in front of each slab, in a part of the memory map."""
+        try:
+            part = self._program.read(start, size)
+        except FaultError:
+            if size > _PAGE:
+                for address in range(start, start + size, _PAGE):
+                    yield from self._slabs(address, min(_PAGE, start + size - address))
+            return
+        place = part.find(self._cache)
+        while place >= 0:
+            yield start + place - self._cache_offset
+            place = part.find(self._cache, place + 1)
+
+    def _tasks_in(self, page: int) -> Iterator[int]:
+        try:
+            start = page_to_virt(Object(self._program, self._page, value=page)).value_()
+            found = _task_at(self._program, start)
+            if found is None or cast(self._page, found.slab).value_() != page:
+                return
+            size = found.slab_cache.member_("size").value_()
+            count = int(found.slab.objects)
+        except READ_ERRORS:
+            return
+        for task in range(start, start + size * count, size):
+            if self._has_a_pid(task) and is_task(self._program, task):
+                yield task
 
     def _has_a_pid(self, task: int) -> bool:
         """One that has been reaped may still be in use, but has no PID any more."""

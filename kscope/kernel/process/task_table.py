@@ -5,7 +5,8 @@ Where tasks are looked for, in this order, each found once:
 - the idle task of every possible CPU, online or not: after panic() the others are offline;
 - the PID table of the initial namespace (``init_pid_ns.idr``). It leads to each task by itself, so
   that an unreadable task costs one row and not all behind it;
-- if a part of that table cannot be read, whom the tasks found so far lead to;
+- if a part of that table cannot be read, whom the tasks found so far lead to, and all slabs that
+  hold tasks;
 - what CPUs were running: a task that has left the PID table and still has its last steps to do.
 """
 
@@ -199,7 +200,11 @@ class TaskTable:
         self.rows.clear()
         self._pids.clear()
         self._not_yet_added.clear()
-        for address, pid in self._addresses():
+        for found in self._addresses():
+            if found is None:
+                yield Progress(len(self.rows), 0, "looking for more tasks")
+                continue
+            address, pid = found
             task = self._find(address, pid)
             self.found.append(task)
             self._pids[address] = task.raw.pid
@@ -236,8 +241,10 @@ class TaskTable:
                 self._readings.note(f"runqueue of CPU {cpu}, and its idle task", reason(error))
         return cpus
 
-    def _addresses(self) -> Iterator[tuple[int, int | None]]:
-        """Addresses of all tasks, with the PID where the PID table tells it."""
+    def _addresses(self) -> Iterator[tuple[int, int | None] | None]:
+        """Addresses of all tasks, with the PID where the PID table tells it. ``None`` now and then
+        where looking for more takes long.
+        """
         seen: set[int] = {0}
 
         def fresh(tasks: Iterable[tuple[int, int | None]]) -> Iterator[tuple[int, int | None]]:
@@ -252,7 +259,11 @@ class TaskTable:
         if table.why_incomplete:
             self.has_gaps = True
             self._readings.note("a part of the PID table", table.why_incomplete)
-            yield from fresh((task, None) for task in relatives(self._program, tuple(seen)))
+            for task in relatives(self._program, tuple(seen)):
+                if task is None:
+                    yield None
+                else:
+                    yield from fresh([(task, None)])
         yield from fresh((cpu.current, None) for cpu in self.cpus.values())
 
     def _find(self, address: int, pid: int | None) -> FoundTask:
