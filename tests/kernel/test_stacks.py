@@ -1,6 +1,7 @@
 """Stacks of the bundled dump, and the recognition of stacks that are known."""
 
 import pytest
+from drgn.helpers.linux.pid import find_task
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,9 @@ from kscope.kernel.unwinding.telling import is_idle_worker, summary, telling_fra
 from kscope.kernel.unwinding.unwind import unwind
 from kscope.model.base import Address
 from kscope.model.stacks import Frame, StackGroup, Stacks, StacksQuery
-from kscope.session.answering import answer
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer, finish
+from kscope.target.opening import open_target
 from kscope.target.target import Target
 
 
@@ -46,6 +49,32 @@ def test_every_member_of_a_group_really_has_its_stack(demo_target: Target, found
         for address in group.addresses:
             really = [frame.address for frame in unwind(demo_target, address).frames]
             assert really == [frame.address for frame in group.frames]
+
+
+@pytest.fixture
+def before_its_first_step(demo: object) -> tuple[Target, int]:
+    """The bundled dump with a task made to look as fork() leaves it, and the address of that."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    program = target.program
+    task = find_task(program, 1)
+    # struct inactive_task_frame ends in ret_addr, behind six saved registers.
+    return_address = task.thread.sp.value_() + 6 * 8
+    first_steps: bytes = program.symbol("ret_from_fork").address.to_bytes(8, "little")
+
+    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+        return first_steps[offset : offset + count]
+
+    program.add_memory_segment(return_address, 8, read, False)
+    return target, task.value_()
+
+
+def test_a_task_that_never_ran_has_only_its_first_step_before_it(
+    before_its_first_step: tuple[Target, int],
+) -> None:
+    target, task = before_its_first_step
+    (group,) = (g for g in answer(target, StacksQuery()).groups if task in g.addresses)
+    for frames in (group.frames, unwind(target, task).frames):
+        assert [(frame.function, frame.offset) for frame in frames] == [("ret_from_fork", 0)]
 
 
 def test_uninterruptible_tasks_come_first_and_the_longest_blocked_before_others(

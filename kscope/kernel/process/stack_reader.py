@@ -11,13 +11,13 @@ import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from drgn import Architecture, FaultError, Platform, PlatformFlags, StackTrace
+from drgn import Architecture, FaultError, Platform, PlatformFlags, StackFrame
 
 from kscope.kernel.access.layout import Layout
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.process.task_table import FoundTask
 from kscope.kernel.unwinding.recogniser import Path, Recogniser
-from kscope.kernel.unwinding.unwind import Unwinder, in_user_space, physical_frames, unwinder
+from kscope.kernel.unwinding.unwind import Unwinder, in_the_kernel, physical_frames, unwinder
 from kscope.model.stacks import Frame
 from kscope.target.target import Target
 
@@ -97,7 +97,7 @@ class StackReader:
         if path not in self._frames:
             self._frames[path] = tuple(
                 frame
-                for physical in physical_frames(list(trace))[: len(path)]
+                for physical in physical_frames(trace)[: len(path)]
                 for frame in unwinder.describe(physical)
             )
         if in_user:
@@ -119,23 +119,20 @@ def return_addresses_tell(platform: Platform | None) -> bool:
 
 
 def _return_addresses(
-    trace: StackTrace, words: Sequence[int], sp: int
+    trace: Sequence[StackFrame], words: Sequence[int], sp: int
 ) -> tuple[Path, list[int], bool]:
     """The kernel's return addresses of a trace; where in ``words`` they lie, empty if one of them
     is elsewhere; whether the trace reaches user space."""
     path: list[int] = []
     places: list[int] = []
     in_place = bool(words)
-    in_user = False
-    for frame in trace:
+    kernel, user = in_the_kernel(trace)
+    for frame in kernel:
         if frame.is_inline:
             continue
         try:
             pc = frame.pc
         except LookupError:
-            break
-        if in_user_space(frame):
-            in_user = True
             break
         path.append(pc)
         if in_place:
@@ -146,4 +143,4 @@ def _return_addresses(
                 place = (frame.sp - sp) // _WORD - 1
             in_place = 0 <= place < len(words) and words[place] == pc
             places.append(place)
-    return tuple(path), places if in_place else [], in_user
+    return tuple(path), places if in_place else [], bool(user)

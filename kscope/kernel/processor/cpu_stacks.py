@@ -14,12 +14,11 @@ from itertools import pairwise
 import msgspec
 from drgn import Object, Program, StackFrame, StackTrace
 from drgn.helpers.linux.percpu import per_cpu
-from drgn.helpers.linux.stack import kernel_stack_trace
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.unwinding.saved_registers import orig_rax
 from kscope.kernel.unwinding.telling import function_name
-from kscope.kernel.unwinding.unwind import physical_frames, unwinder
+from kscope.kernel.unwinding.unwind import physical_frames, stack_segments, unwinder
 from kscope.model.base import Address
 from kscope.model.cpus import INTERRUPT_FLAG, CpuFrame
 from kscope.model.stacks import StackKind
@@ -90,15 +89,14 @@ def stretches(
     """
     program = target.program
     found: list[Stretch] = []
-    trace = kernel_stack_trace(current)
-    registers = trace.segments[0].frames[0].registers() if trace.segments else {}
+    segments = stack_segments(current)
     if saved:
+        registers = segments[0][1][0].registers() if segments else {}
         kind, handler = _stopping_frames(program, cpu, current, registers, panicked)
         if handler:
             found.append(_handler_stretch(target, kind, handler))
-    for segment in trace.segments:
-        frames = segment.frames[:_MOST_FRAMES]
-        kind = segment.kind.name.lower()  # type: ignore[assignment]
+    for kind, every in segments:
+        frames = every[:_MOST_FRAMES]
         registers = frames[0].registers()
         above = _stack_pointer(found[-1].drgn_frames[-1]) if found else None
         entry = None if above is None else orig_rax(program, above, registers)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
-from drgn import Object, Program, StackFrame, StackTrace
+from drgn import Object, Program, StackFrame
 from drgn.helpers.linux.stack import kernel_stack_trace
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
@@ -24,6 +24,9 @@ _BOTTOM = re.compile(
     r"|x86_64_start_\w+|__primary_switched|call_cpuidle|system_call\w*|rewind_stack_\w+"
 )
 """Functions that nothing in the kernel called: a stack that ends in one is whole."""
+
+_FIRST_STEPS = re.compile(r"ret_from_fork(_asm)?")
+"""Where a new task begins; its stack is made as if that had called __switch_to_asm()."""
 
 _BUILD_DIRECTORY = re.compile(r"^/.*?/linux[^/]*/")
 """What is the same in front of all source files of assembly code."""
@@ -59,12 +62,30 @@ class Unwinder:
         """``struct task_struct *`` for an address."""
         return Object(self._program, self._pointer, value=address)
 
-    def trace(self, address: int) -> StackTrace:
-        """drgn's stack trace.
+    def trace(self, address: int) -> list[StackFrame]:
+        """drgn's stack trace, without what it takes for the callers of a task that never ran.
 
         :raises: one of ``READ_ERRORS``.
         """
-        return self._program.stack_trace(self.task(address))
+        frames = list(self._program.stack_trace(self.task(address)))
+        return frames[:1] if frames and self._never_ran(frames[0]) else frames
+
+    def _never_ran(self, innermost: StackFrame) -> bool:
+        """Whether a task with this frame has still to make its first step."""
+        return bool(self._first_steps(innermost))
+
+    def _first_steps(self, frame: StackFrame) -> str:
+        """The function that a task begins with, if that is where a frame would go on.
+
+        A return address is looked up one byte lower, in the function that called. Nothing called
+        this one, and what lies below it is another function.
+        """
+        try:
+            symbol = self._program.symbol(frame.pc)
+        except LookupError:
+            return ""
+        begins = symbol.address == frame.pc and _FIRST_STEPS.fullmatch(symbol.name)
+        return symbol.name if begins else ""
 
     def stack(self, address: int) -> Stack:
         """The stack of the task at ``address``, segment by segment. Never raises for what the dump
@@ -84,26 +105,19 @@ class Unwinder:
     def _segments(self, address: int) -> list[Segment]:
         task = self.task(address)
         try:
-            found: list[tuple[StackKind, Sequence[StackFrame]]] = [
-                (_KINDS.get(segment.kind.name, "unknown"), segment.frames)
-                for segment in kernel_stack_trace(task).segments
-            ]
+            found = stack_segments(task)
+            if found and self._never_ran(found[0][1][0]):
+                found = [("task", found[0][1][:1])]
         except READ_ERRORS:
             # Where the other stacks lie is not always known; the frames still are.
-            every = list(self._program.stack_trace(task))
-            kernel = list(takewhile(lambda frame: not in_user_space(frame), every))
-            found = [("unknown", kernel), ("unknown", every[len(kernel) :])]
+            kernel, user = in_the_kernel(self.trace(address))
+            found = [("unknown", kernel), ("user", user)]
         segments: list[Segment] = []
         within: StackFrame | None = None
         for kind, frames in found:
-            if not frames:
-                continue
-            if in_user_space(frames[0]):
-                # What drgn makes of user memory without the program's own unwind tables is noise.
-                segments.append(self._segment("user", frames[:1], within))
-                break
-            segments.append(self._segment(kind, frames, within))
-            within = frames[-1]
+            if frames:
+                segments.append(self._segment(kind, frames, within))
+                within = frames[-1]
         return segments
 
     def _segment(
@@ -157,6 +171,8 @@ class Unwinder:
 
     def _outer(self, frame: StackFrame, pc: int) -> Frame:
         function, offset = "", None
+        if first_steps := self._first_steps(frame):
+            return Frame(function=first_steps, offset=0, module="", source="", address=Address(pc))
         try:
             symbol = frame.symbol()
         except LookupError:
@@ -217,6 +233,36 @@ _KINDS: dict[str, StackKind] = {
     "USER": "user", "TASK": "task", "IRQ": "irq", "SOFTIRQ": "softirq", "NMI": "nmi",
     "EXCEPTION": "exception",
 }  # fmt: skip
+
+
+def stack_segments(task: Object) -> list[tuple[StackKind, Sequence[StackFrame]]]:
+    """drgn's stack segments of a task, innermost first, as far as ``in_the_kernel``; and if they
+    lead to the program, its first frame.
+
+    :param task: ``struct task_struct *``
+    :raises: one of ``READ_ERRORS``.
+    """
+    found: list[tuple[StackKind, Sequence[StackFrame]]] = []
+    for segment in kernel_stack_trace(task).segments:
+        kernel, user = in_the_kernel(segment.frames)
+        found.append((_KINDS.get(segment.kind.name, "unknown"), kernel))
+        if len(kernel) < len(segment.frames):
+            found.append(("user", user))
+            break
+    return [(kind, frames) for kind, frames in found if frames]
+
+
+def in_the_kernel(
+    frames: Sequence[StackFrame],
+) -> tuple[Sequence[StackFrame], Sequence[StackFrame]]:
+    """The kernel's frames, and the program's first one if it was left by an entry to the kernel.
+
+    What drgn makes of a program's memory without its unwind tables is noise; so is a frame outside
+    of the kernel to which no saved registers lead.
+    """
+    kernel = list(takewhile(lambda frame: not in_user_space(frame), frames))
+    user = frames[len(kernel) :][:1]
+    return kernel, user if user and user[0].interrupted else []
 
 
 def physical_frames(frames: Sequence[StackFrame]) -> list[list[StackFrame]]:
