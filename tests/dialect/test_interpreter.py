@@ -1,6 +1,7 @@
 """Running crash command lines on the bundled dump."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -409,11 +410,26 @@ async def test_what_is_no_mask_is_said_in_a_sentence(crash: Interpreter) -> None
 
 
 async def test_what_an_alias_stands_for_is_the_command_for_crash(crash: Interpreter) -> None:
-    crash.aliases["who"] = "ps -y $1 | grep -c $2"
-    found = await crash.run("who NORMAL 'a b'")
-    assert found.line == "who NORMAL 'a b'"
-    assert found.crash == "ps -y NORMAL | grep -c 'a b'"
+    crash.aliases["who"] = "ps -y $1"
+    found = await crash.run("who NORMAL | head -n 1")
+    assert found.line == "who NORMAL | head -n 1"
+    assert found.crash == "ps -y NORMAL | head -n 1"
     assert not (await crash.run("ps -y NORMAL")).crash
+
+
+@pytest.mark.parametrize("quote", ['"', ""])
+async def test_an_argument_in_an_aliass_pipeline_is_no_command_for_crash_either(
+    crash: Interpreter, tmp_path: Path, quote: str
+) -> None:
+    crash.aliases["who"] = f"ps | printf %s {quote}$1{quote}"
+    harmful = f"$(touch${{IFS}}{tmp_path}/here)"
+    found = await crash.run(f"who '{harmful}'")
+    command, pipeline = found.crash.split(" | ", 1)
+    assert command == "ps"
+    # As crash does with what follows the bar.
+    done = subprocess.run(["sh", "-c", pipeline], capture_output=True, text=True, check=True)
+    assert done.stdout == found.text == harmful
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:

@@ -77,18 +77,15 @@ class CrashLine(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def whole(self) -> str:
-        """With them, and with the arguments of the shell in their places."""
-
-        def argument(match: re.Match[str]) -> str:
-            at = int(match[1] or 0)
-            chosen = self.shell_arguments[at - 1 : at] if at else self.shell_arguments
-            return shlex.join(chosen)
-
+        """With them. The arguments of the shell stay parameters: put in the places of ``$1``, one
+        with a ``$(`` in it would be a command where the pipeline has double quotes."""
         parts = [self.text] if self.words else []
         if self.input_file:
             parts.append(f"< {self.input_file}")
         if self.shell:
-            shell = re.sub(r"[$](?:([1-9])|[*@])", argument, self.shell)
+            shell = self.shell
+            if self.shell_arguments and "$" in shell:
+                shell = shlex.join(("sh", "-c", shell, "sh", *self.shell_arguments))
             parts.append(f"{'|' if self.words else '!'} {shell}")
         if self.output_file:
             parts.append(f"{'>>' if self.append else '>'} {self.output_file}")
