@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Generic
 
 import msgspec
@@ -298,27 +299,24 @@ def parse_duration(text: str) -> int:
 _LAST = float("inf")
 
 
-def _number(member: str) -> Callable[[Task], float]:
-    def key(task: Task) -> float:
-        value = getattr(task, member)
-        return _LAST if value is None else value
-
-    return key
+_Keys = Callable[[Iterable[Task]], list[Any]]
 
 
-def _largest(member: str) -> Callable[[Task], float]:
-    def key(task: Task) -> float:
-        value = getattr(task, member)
-        return _LAST if value is None else -value
+def _number(member: str) -> _Keys:
+    get = attrgetter(member)
+    return lambda tasks: [_LAST if value is None else value for value in map(get, tasks)]
 
-    return key
+
+def _largest(member: str) -> _Keys:
+    get = attrgetter(member)
+    return lambda tasks: [_LAST if value is None else -value for value in map(get, tasks)]
 
 
 _STATE_ORDER = {state: index for index, state in enumerate(STATES)}
 _AFTER_ALL = chr(0x10FFFF)
 _UNREADABLE = (_LAST, _AFTER_ALL)
 
-SORTS: dict[str, Callable[[Task], Any]] = {
+SORTS: dict[str, _Keys] = {
     "pid": _number("pid"),
     "tgid": _number("tgid"),
     "ppid": _number("ppid"),
@@ -326,14 +324,14 @@ SORTS: dict[str, Callable[[Task], Any]] = {
     "rss": _largest("rss_bytes"),
     "vsz": _largest("vsize_bytes"),
     "cpu": _number("cpu"),
-    "state": lambda t: _STATE_ORDER.get(t.state or "", _LAST),
-    "policy": lambda t: t.policy or _AFTER_ALL,
+    "state": lambda tasks: [_STATE_ORDER.get(task.state or "", _LAST) for task in tasks],
+    "policy": lambda tasks: [task.policy or _AFTER_ALL for task in tasks],
     "prio": _number("prio"),
     "start": _number("start_time_ns"),
-    "comm": lambda t: _AFTER_ALL if t.comm is None else t.comm,
-    "task": lambda t: t.task,
+    "comm": lambda tasks: [_AFTER_ALL if task.comm is None else task.comm for task in tasks],
+    "task": lambda tasks: [task.task for task in tasks],
 }
-"""What can be sorted by; what is unreadable comes last."""
+"""What can be sorted by, as keys of all tasks; what is unreadable comes last."""
 
 
 def order(tasks: Sequence[Task], by: str, *, reverse: bool = False) -> list[int]:
@@ -344,7 +342,7 @@ def order(tasks: Sequence[Task], by: str, *, reverse: bool = False) -> list[int]
     """
     if by not in SORTS:
         raise QueryError(f"Tasks cannot be sorted by {by}.", f"There are: {' '.join(SORTS)}.")
-    keys = list(map(SORTS[by], tasks))
+    keys = SORTS[by](tasks)
     places = sorted(range(len(keys)), key=keys.__getitem__)
     if reverse:
         readable = len(places)

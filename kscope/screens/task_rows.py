@@ -85,32 +85,46 @@ class Memory(NamedTuple):
     resident_bytes: int | None
 
 
-class TaskRows:
-    """Tasks in an order, with what filters look at: one of each for every task.
+class _LookedAt(NamedTuple):
+    """What filters look at, by PID: one of each for every task."""
 
-    Side by side like this, what a filter leaves is picked out without a step of the interpreter
-    for each of twenty thousand tasks.
+    memory: Sequence[Memory]
+    texts: Sequence[str]
+    small_texts: Sequence[str]
+    """The same in small letters."""
+
+
+class TaskRows:
+    """Tasks in an order, with what filters look at.
+
+    What a filter leaves is picked out without a step of the interpreter for each of twenty thousand
+    tasks; and what it looks at is put into the order when there is one.
     """
 
     def __init__(
         self,
         rows: Sequence[TaskRow],
         places: Sequence[int],
-        memory: Sequence[Memory],
-        texts: Sequence[str],
-        small_texts: Sequence[str],
+        by_pid: Sequence[int],
+        looked_at: _LookedAt,
     ) -> None:
         """
         :param places: where each was before any was left out.
-        :param texts: what a typed filter looks at.
-        :param small_texts: the same in small letters.
+        :param by_pid: where each is in ``looked_at``.
         """
         self.rows = rows
         self.places = places
-        self._memory = memory
-        self._texts = texts
-        self._small_texts = small_texts
+        self._by_pid = by_pid
+        self._looked_at = looked_at
         self._selected: tuple[TaskSelection[Any], TaskRows] = (TasksQuery(), self)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return _picked(self._looked_at.texts, self._by_pid)
+
+    @cached_property
+    def _small_texts(self) -> list[str]:
+        return _picked(self._looked_at.small_texts, self._by_pid)
 
     @cached_property
     def addresses(self) -> set[int]:
@@ -122,7 +136,7 @@ class TaskRows:
         """What they have in memory together: what threads share counts once. ``None`` if that of
         one of them is not known."""
         total = 0
-        for memory in set(self._memory):
+        for memory in set(_picked(self._looked_at.memory, self._by_pid)):
             if memory.resident_bytes is None:
                 return None
             total += memory.resident_bytes
@@ -156,10 +170,13 @@ class TaskRows:
         return TaskRows(
             list(compress(self.rows, flags)),
             list(compress(self.places, flags)),
-            list(compress(self._memory, flags)),
-            list(compress(self._texts, flags)),
-            list(compress(self._small_texts, flags)),
+            list(compress(self._by_pid, flags)),
+            self._looked_at,
         )
+
+
+def _picked(of_all: Sequence[T], places: Iterable[int]) -> list[T]:
+    return list(map(of_all.__getitem__, places))
 
 
 class TaskList:
@@ -170,12 +187,15 @@ class TaskList:
         self.by_pid = tasks
         self._rows = [TaskRow(task.task, task) for task in tasks]
         self._row_of = {row.key: row for row in self._rows}
-        self._texts = list(map(search_text, tasks))
-        self._small_texts = [text.lower() for text in self._texts]
+        texts = list(map(search_text, tasks))
         # The same object for all threads of a process.
         shared: dict[Memory, Memory] = {}
         memories = (Memory(task.mm, task.rss_bytes) for task in tasks)
-        self._memory = [shared.setdefault(memory, memory) for memory in memories]
+        self._looked_at = _LookedAt(
+            [shared.setdefault(memory, memory) for memory in memories],
+            texts,
+            [text.lower() for text in texts],
+        )
         self.sort(by, reverse=reverse)
 
     def sort(self, by: str, *, reverse: bool) -> None:
@@ -183,7 +203,14 @@ class TaskList:
         self.sorted_by = (by, reverse)
         self.order = order(self.by_pid, by, reverse=reverse)
         """Where each is in the order by PID."""
-        self.all = self.arranged(self.order, self._rows)
+        self._all: TaskRows | None = None
+
+    @property
+    def all(self) -> TaskRows:
+        """All of them."""
+        if self._all is None:
+            self._all = self.arranged(self.order, self._rows)
+        return self._all
 
     def arranged(self, places: Sequence[int], rows: Sequence[TaskRow]) -> TaskRows:
         """The tasks in an order, with all that filters need.
@@ -191,17 +218,7 @@ class TaskList:
         :param places: the order, told as ``order`` is.
         :param rows: to show them with, by PID.
         """
-
-        def column(of_all: Sequence[T]) -> list[T]:
-            return list(map(of_all.__getitem__, places))
-
-        return TaskRows(
-            column(rows),
-            range(len(places)),
-            column(self._memory),
-            column(self._texts),
-            column(self._small_texts),
-        )
+        return TaskRows(_picked(rows, places), range(len(places)), places, self._looked_at)
 
     def task(self, address: int) -> Task | None:
         """The task at an address."""

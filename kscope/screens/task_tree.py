@@ -58,10 +58,9 @@ class Tree:
     def sort(self) -> None:
         """Give brothers the order that they have in the list now."""
         self.sorted_by = self._task_list.sorted_by
-        parent_of = self._parent_of
         children: defaultdict[int, list[int]] = defaultdict(list)
         for place in self._task_list.order:
-            children[parent_of[place]].append(place)
+            children[self._parent_of[place]].append(place)
         places: list[int] = []
         waiting = [iter(children[_NONE])]
         while waiting:
@@ -73,9 +72,15 @@ class Tree:
             else:
                 waiting.pop()
         self.all = self._task_list.arranged(places, self._by_pid)
-        now_at = {_NONE: _NONE} | {place: now for now, place in enumerate(places)}
-        self._places_above = [now_at[parent_of[place]] for place in places]
-        """Where each of ``all`` has its parent among them."""
+        self._places = places
+        self._places_above: list[int] | None = None
+
+    def _parent_places(self) -> list[int]:
+        """Where each of ``all`` has its parent among them; only filters ask."""
+        if self._places_above is None:
+            now_at = {_NONE: _NONE} | {place: now for now, place in enumerate(self._places)}
+            self._places_above = [now_at[self._parent_of[place]] for place in self._places]
+        return self._places_above
 
     def fold(self, task: Task, opened: bool) -> None:
         """Open a row or close it."""
@@ -116,9 +121,10 @@ class Tree:
     def rows_of(self, places: Sequence[int]) -> list[Row]:
         """The tasks at these places among all, and their ancestors; nothing is closed."""
         meant = set(places)
+        above = self._parent_places()
         ancestors: set[int] = set()
         fresh = meant
-        while fresh := set(map(self._places_above.__getitem__, fresh)) - meant - ancestors:
+        while fresh := set(map(above.__getitem__, fresh)) - meant - ancestors:
             fresh.discard(_NONE)
             ancestors |= fresh
         rows: list[Row] = list(self.all.rows)

@@ -258,7 +258,7 @@ class TasksScreen(DashboardScreen):
             return self._stack_rows()
         tree = self._as_tree() if self._arrangement == "tree" else None
         if not self._filter_anything:
-            self._shown, self._resident = len(self._task_list.all.rows), self._all_resident
+            self._shown, self._resident = len(self._task_list.by_pid), self._all_resident
             return list(self._task_list.all.rows) if tree is None else tree.rows()
         every = self._task_list.all if tree is None else tree.all
         chosen = every.selected(self._filters.selection).matching(self._bar.filter)

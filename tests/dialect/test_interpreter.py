@@ -432,6 +432,22 @@ async def test_an_argument_in_an_aliass_pipeline_is_no_command_for_crash_either(
     assert not list(tmp_path.iterdir())
 
 
+async def test_the_code_of_a_command_is_not_that_of_what_else_is_asked_meanwhile(
+    crash: Interpreter,
+) -> None:
+    alone = (await crash.run("sys")).drgn
+    asked = crash._asker
+
+    async def slowly(query: Query[Any], progress: Any = None) -> Any:
+        result = await asked(query, progress)
+        if isinstance(query, SystemQuery):
+            await asyncio.create_task(crash.tasks())
+        return result
+
+    crash._asker = slowly  # type: ignore[assignment]
+    assert (await crash.run("sys")).drgn == alone
+
+
 async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:
     path = tmp_path / "out"
     found = await crash.run(f"ps > {path}")

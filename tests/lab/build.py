@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import kdump, qemu
-from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, say
+from tests.lab.cache import cache_directory, hash_of, is_built, locked, making, run, say
 from tests.lab.guestbuild import Archive, GuestImages, ensure_images, sources_hash
-from tests.lab.kernel import Kernel
+from tests.lab.kernel import Kernel, modules_of
 from tests.lab.manifest import make_manifest, write_manifest
 from tests.lab.qemu import Guest, again_if_too_slow, read_facts
 from tests.lab.scenarios import Scenario, scenario
@@ -23,7 +23,8 @@ CAPTURE_SECONDS = 240
 def scenario_key(scenario: Scenario, kernel: Kernel) -> str:
     """Changes when the dump would: with the kernel, the guest's sources or the scenario."""
     capture = [Path(kdump.__file__), Path(qemu.__file__)]
-    return hash_of([kernel.release, sources_hash(), scenario.script, scenario.machine(), *capture])
+    scripts = filter(None, (scenario.script, scenario.program_source))
+    return hash_of([kernel.release, sources_hash(), *scripts, scenario.machine(), *capture])
 
 
 def build_scenario(scenario: Scenario, kernel: Kernel) -> None:
@@ -81,6 +82,12 @@ def _start_guest(
 ) -> Guest:
     overlay = Archive()
     overlay.add_file("scenario", scenario.script)
+    for name, data in modules_of(kernel.image, scenario.modules):
+        overlay.add_bytes(f"modules/{name}.ko", data)
+    if scenario.program_source is not None:
+        program = work / scenario.program
+        run(["gcc-12", "-O2", "-Wall", "-static", "-o", program, scenario.program_source])
+        overlay.add_file(f"bin/{scenario.program}", program, 0o755)
     initramfs = work / "initramfs.cpio"
     initramfs.write_bytes(images.initramfs.read_bytes() + overlay.finish())
     reservation = "crashkernel=192M" if scenario.capture == "kdump" else ""

@@ -4,6 +4,7 @@ import json
 import lzma
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,6 +47,11 @@ class Kernel:
     @property
     def vmlinuz(self) -> Path:
         return self.directory / "vmlinuz"
+
+    @property
+    def image(self) -> Path:
+        """What Debian's package of the kernel has in it, its modules for one."""
+        return self.directory / "image"
 
     @property
     def drivers(self) -> Path:
@@ -145,14 +151,20 @@ def make_current(kernel: Kernel) -> None:
 
 
 def collect_drivers(image: Path, drivers: Path) -> None:
-    """Loose .ko files, decompressed: insmod of busybox takes them so. 6.12's are .ko.xz."""
+    """Loose .ko files."""
     drivers.mkdir()
-    for name in DRIVERS:
+    for name, data in modules_of(image, DRIVERS):
+        (drivers / f"{name}.ko").write_bytes(data)
+
+
+def modules_of(image: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of those that are not built in, decompressed: busybox's insmod takes them
+    so. 6.12's are .ko.xz.
+    """
+    for name in names:
         for file in image.rglob(f"{name}.ko*"):
             data = file.read_bytes()
-            (drivers / f"{name}.ko").write_bytes(
-                lzma.decompress(data) if file.suffix == ".xz" else data
-            )
+            yield name, lzma.decompress(data) if file.suffix == ".xz" else data
 
 
 def relocate_headers(sources: Path, kernel: Kernel) -> None:

@@ -36,6 +36,10 @@ class Scenario:
     """One more disk, with an empty ext4 on it."""
     failing_disk: bool = False
     """The same, and the last one: after some 64 MB it answers no more."""
+    modules: tuple[str, ...] = ()
+    """Modules of the kernel that the script loads; those that it has built in are left out."""
+    program: str = ""
+    """In guest/scenarios, without .c: what only this scenario's guest runs besides."""
     series: tuple[str, ...] = SERIES
     """The kernels that it is made on."""
 
@@ -53,20 +57,24 @@ class Scenario:
     def script(self) -> Path:
         return GUEST_SOURCES / "scenarios" / f"{self.script_name or self.name}.sh"
 
+    @property
+    def program_source(self) -> Path | None:
+        return GUEST_SOURCES / "scenarios" / f"{self.program}.c" if self.program else None
+
     def machine(self) -> str:
         """All that makes the dump what it is, as text: not what is only said of it."""
-        return repr(
-            (
-                self.capture,
-                self.memory_mib,
-                self.cpus,
-                self.settings,
-                self.makedumpfile_options,
-                self.qmp_format,
-                self.data_disk,
-                self.failing_disk,
-            )
+        machine = (
+            self.capture,
+            self.memory_mib,
+            self.cpus,
+            self.settings,
+            self.makedumpfile_options,
+            self.qmp_format,
+            self.data_disk,
+            self.failing_disk,
         )
+        # Others' dumps were made before there were modules.
+        return repr((*machine, self.modules) if self.modules else machine)
 
 
 def _oops(kind: str) -> Scenario:
@@ -150,6 +158,17 @@ SCENARIOS = (
         failing_disk=True,
     ),
     Scenario("memory-low", "none", "qmp", memory_mib=256),
+    Scenario(
+        "remote-stuck",
+        "none",
+        "qmp",
+        memory_mib=256,
+        modules=(
+            *("netfs", "fscache", "dns_resolver", "sunrpc", "auth_rpcgss", "grace", "lockd"),
+            *("nfs_acl", "nfs", "nfsv4", "nfsd", "fuse"),
+        ),
+        program="remote-task",
+    ),
     Scenario(
         "offline-cpu-1",
         "sysrq",

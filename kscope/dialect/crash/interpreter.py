@@ -9,7 +9,8 @@ import contextlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
@@ -45,6 +46,11 @@ _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: (-\w)")
 
 _DEEPEST_ALIAS = 8
 _LARGEST_FILE = 16 << 20
+
+
+_ANSWERED: ContextVar[list[tuple[Query[Any], Result]] | None] = ContextVar("answered", default=None)
+"""What the command that runs in this asyncio task has asked, with the answers. Others ask meanwhile:
+another line, the completion of the next one."""
 
 
 class Asker(Protocol):
@@ -105,7 +111,6 @@ class Interpreter:
     ) -> None:
         """:param aliases: the reader's own; ``alias`` changes them in place."""
         self._asker = ask
-        self._answered: list[tuple[Query[Any], Result]] = []
         self.aliases: MutableMapping[str, str] = {} if aliases is None else aliases
         self.radix = radix
         self.columns = 80
@@ -115,9 +120,10 @@ class Interpreter:
         self._values = 0
 
     async def ask(self, query: Query[R], progress: Callable[[Progress], None] | None = None) -> R:
-        """Ask a Query, and remember what was answered."""
+        """Ask a Query, and remember for the command that asks what was answered."""
         result = await self._asker(query, progress)
-        self._answered.append((query, result))
+        if (answered := _ANSWERED.get()) is not None:
+            answered.append((query, result))
         return result
 
     # Lines.
@@ -228,20 +234,17 @@ class Interpreter:
             module = find("*")
             line = _starred(line)
         if module is not None:
-            self._answered.clear()
-            answer: str | CrashLine | None = await module.run(self, line)
+            answered: list[tuple[Query[Any], Result]] = []
+            of_outer = _ANSWERED.set(answered)
+            try:
+                answer: str | CrashLine | None = await module.run(self, line)
+            finally:
+                _ANSWERED.reset(of_outer)
             if isinstance(answer, str):
-                code = self._drgn_code()
+                code = _drgn_code(answered)
                 return Output(line=text, text=answer, answered_by="kscope", drgn=code)
             line = answer or line
         return await self.drgn(line, text=text)
-
-    def _drgn_code(self) -> str:
-        """Code for what was asked last, which is what the command is about."""
-        for query, result in reversed(self._answered):
-            with contextlib.suppress(LookupError):
-                return views.equivalent(query, result).drgn
-        return ""
 
     async def _is_drgns(self, name: str) -> bool:
         known = await self.ask(CommandsQuery(), self.progress)
@@ -309,6 +312,14 @@ class Interpreter:
         """The number of gdb's next ``$N``."""
         self._values += 1
         return self._values
+
+
+def _drgn_code(answered: Sequence[tuple[Query[Any], Result]]) -> str:
+    """Code for what was asked last, which is what the command is about."""
+    for query, result in reversed(answered):
+        with contextlib.suppress(LookupError):
+            return views.equivalent(query, result).drgn
+    return ""
 
 
 def _starred(line: CrashLine) -> CrashLine:

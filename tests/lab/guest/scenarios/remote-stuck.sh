@@ -1,0 +1,65 @@
+# An NFS server and a FUSE server that do not answer any more, and tasks that wait for each.
+# Nothing here panics: the host stops the guest and takes its memory.
+for module in netfs fscache dns_resolver sunrpc auth_rpcgss grace lockd nfs_acl nfs nfsv4 nfsd fuse; do
+	[ -e /modules/$module.ko ] && insmod /modules/$module.ko
+done
+
+is_blocked() {
+	grep -q "^[0-9]* ($1) D" /proc/[0-9]*/stat 2> /dev/null
+}
+
+# The guest's own NFS server. What mountd would say when the kernel asks it is said in advance: who
+# 127.0.0.1 is, and that /export is the root of all that it may see (NFSEXP_INSECURE_PORT,
+# NFSEXP_NOSUBTREECHECK and NFSEXP_FSID of include/uapi/linux/nfsd/export.h).
+mkdir -p /export /mail /archive /var/lib/nfs/v4recovery
+mount -t tmpfs -o size=16m export /export
+mkdir /export/spool
+dd if=/dev/zero of=/export/spool/inbox bs=64k count=16 2> /dev/null
+mount -t nfsd nfsd /proc/fs/nfsd
+never=2147483647
+echo "nfsd 127.0.0.1 $never lab" > /proc/net/rpc/auth.unix.ip/channel
+echo "lab /export $never $((0x2 | 0x400 | 0x2000)) 65534 65534 0" > /proc/net/rpc/nfsd.export/channel
+echo "lab 1 \\x00000000 $never /export" > /proc/net/rpc/nfsd.fh/channel
+# NFSv3 would have to be registered with rpcbind.
+echo "-3 +4" > /proc/fs/nfsd/versions
+echo 2 > /proc/fs/nfsd/threads
+# Nobody has files open from before.
+echo Y > /proc/fs/nfsd/v4_end_grace
+# What is known of files is good for a minute, of directories not at all.
+ages=acregmin=60,acregmax=60,acdirmin=0,acdirmax=0
+mount -t nfs4 -o vers=4.2,$ages,addr=127.0.0.1,clientaddr=127.0.0.1 127.0.0.1:/ /mail ||
+	fact '{"fact": "failed", "what": "mount -t nfs4"}'
+
+remote-task serve archivefs /archive &
+until grep -q " /archive " /proc/mounts; do
+	sleep 1
+done
+
+# These two have their files open before the servers fall silent.
+remote-task read mailtail /mail/spool/inbox &
+mailtail=$!
+remote-task read archiver /archive/old &
+archiver=$!
+sleep 1
+kill -USR1 $archiver
+ip link set lo down
+kill -USR1 $mailtail
+
+storlab-task -n mailreader read /mail/spool/inbox &
+storlab-task -n mailmaker mkdir-synced /mail/drafts &
+sleep 1
+storlab-task -n behindmaker create /mail/sent &
+remote-task stat mailstat /mail/spool &
+remote-task stat archivestat /archive/old &
+for task in mailtail mailreader mailmaker behindmaker mailstat archiver archivestat; do
+	until is_blocked $task; do
+		sleep 1
+		killall -q -USR1 mailstat archivestat
+	done
+done
+# More than the ten seconds after which waiting is remarkable.
+sleep 15
+cat /proc/[0-9]*/stat | grep -E "(mail|behind|archive)"
+for f in /proc/[0-9]*; do grep -qE "(mail|behind|archive)" $f/stat && cat $f/stat $f/stack; done
+dmesg | tail -20
+ready
