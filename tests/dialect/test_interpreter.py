@@ -1,5 +1,6 @@
 """Running crash command lines on the bundled dump."""
 
+import asyncio
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kscope.dialect.crash import writing
 from kscope.dialect.crash.interpreter import Context, Interpreter
 from kscope.dialect.crash.user_shell import ShellOutput
 from kscope.target.target import Target
@@ -433,19 +435,12 @@ async def test_an_argument_in_an_aliass_pipeline_is_no_command_for_crash_either(
 
 
 async def test_the_code_of_a_command_is_not_that_of_what_else_is_asked_meanwhile(
-    crash: Interpreter,
+    crash: Interpreter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = (await crash.run("sys")).drgn
-    asked = crash._asker
-
-    async def slowly(query: Query[Any], progress: Any = None) -> Any:
-        result = await asked(query, progress)
-        if isinstance(query, SystemQuery):
-            await asyncio.create_task(crash.tasks())
-        return result
-
-    crash._asker = slowly  # type: ignore[assignment]
-    assert (await crash.run("sys")).drgn == alone
+    monkeypatch.setattr(writing, "_SLICE", 10)  # lines, after which others have their turn
+    alone = await crash.run("log")
+    beside, _ = await asyncio.gather(crash.run("log"), crash.tasks())
+    assert beside.drgn == alone.drgn
 
 
 async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:

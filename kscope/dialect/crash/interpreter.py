@@ -49,8 +49,8 @@ _LARGEST_FILE = 16 << 20
 
 
 _ANSWERED: ContextVar[list[tuple[Query[Any], Result]] | None] = ContextVar("answered", default=None)
-"""What the command that runs in this asyncio task has asked, with the answers. Others ask meanwhile:
-another line, the completion of the next one."""
+"""What the command that runs in this asyncio task has asked, with the answers: others ask
+meanwhile, as another line does and the completion of the next one."""
 
 
 class Asker(Protocol):
