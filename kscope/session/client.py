@@ -51,6 +51,9 @@ class _Cache:
         return result
 
     def put(self, query: Query[R], result: R, size: int) -> None:
+        # Whoever asks while it is being answered gets an answer of their own.
+        _, replaced = self._answers.pop(query, (None, 0))
+        self._bytes -= replaced
         self._answers[query] = (result, size)
         self._bytes += size
         while self._bytes > self.limit_bytes:

@@ -19,7 +19,7 @@ from kscope.model.base import Progress, QueryError
 from kscope.model.log import LogQuery
 from kscope.model.system import SystemQuery
 from kscope.model.target import Opened, OpenQuery
-from kscope.session.client import Session
+from kscope.session.client import Session, _Cache
 from kscope.session.process import WorkerProcess
 
 SLOW_WORKER = (str(Path(__file__).with_name("slow_worker.py")),)
@@ -64,6 +64,15 @@ async def test_an_answer_is_remembered(slow: Session) -> None:
     started = time.monotonic()
     await slow.ask(query)
     assert time.monotonic() - started < 0.1
+
+
+async def test_what_is_asked_by_several_at_once_takes_no_more_room(slow: Session) -> None:
+    query, many = LogQuery(match="busy 0"), 20
+    await slow.ask(query)
+    size = slow._cache._bytes
+    slow._cache = _Cache(limit_bytes=size)
+    await asyncio.gather(*(slow.ask(query) for _ in range(many)))
+    assert slow.remembered(query) is not None
 
 
 async def test_a_live_target_is_never_remembered() -> None:
