@@ -7,14 +7,17 @@ from statistics import median
 from typing import Any
 
 from benchmarks.terminal import Measured
+from kscope.kernel.access.names import NAMES, Names, names_of
 from kscope.kernel.access.physical_ranges import physical_ranges
 from kscope.kernel.search import search
 from kscope.model.expressions import CompletionQuery, PlaceQuery
 from kscope.model.list import ListQuery
 from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
+from kscope.model.survey import SurveyQuery
+from kscope.model.system import SystemQuery
 from kscope.model.target import OpenQuery
-from kscope.session.answering import finish
+from kscope.session.answering import answer, finish
 from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
 from tests.lab.catalogue import find
@@ -28,23 +31,23 @@ _TURNS = 3
 def figures() -> Iterator[Measured]:
     """A figure for each thing that one waits for."""
     yield from asyncio.run(_asked())
+    yield _completed_among_more_names()
     yield _searched()
 
 
 async def _asked() -> list[Measured]:
     session = Session(WorkerProcess(OpenQuery(path=str(find("many", "6.12").vmcore))))
     await session.connect()
+    # As in the dashboard, which opens with these two.
+    await session.ask(SystemQuery())
+    await session.ask(SurveyQuery())
     await session.ask(CompletionQuery(text="_"))
     opened = []
     for pid in range(1, 12):
         place = await session.ask(PlaceQuery(text=f"pid {pid}"))
         query = StructQuery(type="struct task_struct", address=f"{place.address:#x}", elements=32)
         opened.append(await _milliseconds(session.ask, query))
-    completed = [
-        await _milliseconds(session.ask, CompletionQuery(text=typed[:end]))
-        for typed in _TYPED
-        for end in range(1, len(typed) + 1)
-    ]
+    completed = [await _milliseconds(session.ask, query) for query in _typed()]
     first: list[float] = []
     walk = ListQuery(start="init_css_set.tasks", entry="task_struct.cg_list", columns="pid,comm")
     begun = time.perf_counter()
@@ -62,6 +65,31 @@ async def _asked() -> list[Measured]:
                  f"{first[0]:.0f} ms, {end:.0f} ms"),
         cancelled,
     ]  # fmt: skip
+
+
+def _typed() -> Iterator[CompletionQuery]:
+    for typed in _TYPED:
+        for end in range(1, len(typed) + 1):
+            yield CompletionQuery(text=typed[:end])
+
+
+def _completed_among_more_names() -> Measured:
+    """As a kernel has them that all drivers are built into."""
+    target = open_lab("many", "6.12")
+    names = names_of(target)
+    known = list(zip(names.names, names.kinds, strict=True))
+    more = Names.of(sorted([*known, *((f"{name}_{kind}", kind) for name, kind in known)]))
+    target.program.cache[NAMES] = more
+    milliseconds = []
+    for query in _typed():
+        begun = time.perf_counter()
+        answer(target, query)
+        milliseconds.append(1000 * (time.perf_counter() - begun))
+    target.program.cache[NAMES] = names
+    return Measured(
+        f"the same among {len(more.names):,} names, in the worker",
+        f"{median(milliseconds):.0f} ms, at most {max(milliseconds):.0f} ms",
+    )
 
 
 async def _milliseconds(ask: Callable[[Any], Awaitable[object]], query: object) -> float:

@@ -1,7 +1,7 @@
 """All names of symbols and types, to complete what is typed and to find what was meant."""
 
 from bisect import bisect_left
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from drgn import Program, SymbolKind
@@ -22,6 +22,8 @@ _TYPE_KINDS: dict[Kind, CandidateKind] = {
     Kind.ENUM: "enum",
     Kind.ENUM64: "enum",
 }
+NAMES = "kscope names"
+"""Where a program's cache has them."""
 _SYMBOLS_AT_ONCE = 20_000
 """Symbols taken in before the worker may look for other work: some 10 ms."""
 
@@ -36,6 +38,19 @@ class Names:
     """All of them in lower case, each between newlines."""
     starts: list[int]
     """Where each begins in ``folded``."""
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[str, CandidateKind]]) -> "Names":
+        """Names in alphabetical order, each with what it is."""
+        names = [name for name, _ in entries]
+        starts, position = [], 1
+        for name in names:
+            starts.append(position)
+            position += len(name) + 1
+        folded = "\n" + "\n".join(names).lower() + "\n"
+        if len(folded) != position:  # a letter whose lower case is longer
+            folded = "\n" + "\n".join(names) + "\n"
+        return cls(names, [kind for _, kind in entries], folded, starts)
 
     def beginning_with(self, prefix: str) -> range:
         """Indexes of the names that begin with ``prefix``."""
@@ -72,9 +87,9 @@ class Names:
 def names_in_slices(target: Target) -> Generator[Progress, None, Names]:
     """The names of ``target``, made when they are first asked for."""
     cache = target.program.cache
-    if "kscope names" not in cache:
-        cache["kscope names"] = yield from _collect(target)
-    found: Names = cache["kscope names"]
+    if NAMES not in cache:
+        cache[NAMES] = yield from _collect(target)
+    found: Names = cache[NAMES]
     return found
 
 
@@ -107,16 +122,8 @@ def _collect(target: Target) -> Generator[Progress, None, Names]:
     kinds.update(_types(target.program))
     yield Progress(len(everything), len(everything), "sorting names")
     entries = sorted(kinds)
-    names = [name for name, _ in entries]
     yield Progress(len(everything), len(everything), "sorting names")
-    starts, position = [], 1
-    for name in names:
-        starts.append(position)
-        position += len(name) + 1
-    folded = "\n" + "\n".join(names).lower() + "\n"
-    if len(folded) != position:  # a letter whose lower case is longer
-        folded = "\n" + "\n".join(names) + "\n"
-    return Names(names, [kind for _, kind in entries], folded, starts)
+    return Names.of(entries)
 
 
 def _types(program: Program) -> list[tuple[str, CandidateKind]]:
