@@ -201,6 +201,9 @@ STATES = {
     ("create-synced", False): "UN",
     ("mkdir-synced", False): "UN",
     ("hog-until-stuck", False): "UN",
+    # In remote-task.c, as is another ("read", False).
+    ("serve", False): "IN",
+    ("stat", False): "UN",
 }
 
 

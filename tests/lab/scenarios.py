@@ -168,6 +168,29 @@ SCENARIOS = (
             *("nfs_acl", "nfs", "nfsv4", "nfsd", "fuse"),
         ),
         program="remote-task",
+        true={
+            # By comm, what those have asked for who wait for an answer. One more task waits for a
+            # lock of one of these.
+            "servers": {
+                "nfs": {
+                    "address": "127.0.0.1",
+                    "mounted": "/mail",
+                    "waiting": {
+                        "mailtail": "READ",
+                        "mailreader": "READ",
+                        "mailmaker": "CREATE",
+                        "mailstat": "LOOKUP",
+                    },
+                    "behind": {"behindmaker": "mailmaker"},
+                },
+                "fuse": {
+                    "source": "archive:/srv",
+                    "mounted": "/archive",
+                    "task": "archivefs",
+                    "waiting": {"archiver": "READ", "archivestat": "LOOKUP"},
+                },
+            },
+        },
     ),
     Scenario(
         "offline-cpu-1",

@@ -80,6 +80,7 @@ static void serve(const char *directory)
 		.major = FUSE_KERNEL_VERSION,
 		.minor = 31,
 		.max_readahead = 1 << 16,
+		.flags = FUSE_ASYNC_READ,
 		.max_write = 1 << 16,
 	};
 	struct fuse_entry_out entry = { .nodeid = FILE_NODE };
