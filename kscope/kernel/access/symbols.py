@@ -42,9 +42,8 @@ class Symbols:
         if int(offset) not in self._per_cpu:
             return None
         if self._per_cpu_index is None:
-            # The finder of a dump's own kallsyms answers for no address that is not mapped.
-            per_cpu = [symbol for symbol in self.all() if symbol.address in self._per_cpu]
-            self._per_cpu_index = SymbolIndex(per_cpu)
+            self.all()
+            assert self._per_cpu_index is not None
         found = self._per_cpu_index(self._program, None, offset, True)
         return found[0] if found else None
 
@@ -68,8 +67,13 @@ class Symbols:
         """Every symbol."""
         if self._index is None:
             found: Sequence[Symbol] = self._program.symbols()
-            return found
-        return list(self._index(self._program, None, None, False))
+        else:
+            found = list(self._index(self._program, None, None, False))
+        if self._per_cpu_index is None:
+            # The finder of a dump's own kallsyms answers for no address that is not mapped.
+            per_cpu = [symbol for symbol in found if symbol.address in self._per_cpu]
+            self._per_cpu_index = SymbolIndex(per_cpu)
+        return found
 
     def is_code(self, symbol: Symbol) -> bool:
         """Whether the symbol is a function's or lies in the kernel's text."""
