@@ -179,16 +179,14 @@ class DashboardScreen(Widget):
         :param what: what is being read, as in "reading the log".
         :param parts: whether ``show`` also takes what was found so far.
         """
+        group = group or type(query).__name__
         remembered = self.dashboard.session.remembered(query)
         if remembered is not None:
+            self.workers.cancel_group(self, group)
             show(remembered)
             return
-        start(
-            self,
-            partial(self._ask, query, show, into, what, parts),
-            group=group or type(query).__name__,
-            exclusive=True,
-        )
+        asked = partial(self._ask, query, show, into, what, parts)
+        start(self, asked, group=group, exclusive=True)
 
     async def _ask(
         self,

@@ -1,5 +1,7 @@
 """Screen 4, the CPUs, on the bundled dump and on made-up numbers of CPUs."""
 
+import os
+import signal
 from typing import Any
 
 import msgspec
@@ -136,6 +138,21 @@ async def test_the_panes_follow_the_cursor(dashboard: KscopeApp) -> None:
         assert cpu is not None
         assert cpu.current is not None
         assert f"{cpu.current.comm} {cpu.current.pid}" in lines(dashboard, "runqueue")[0]
+
+
+async def test_an_answer_that_comes_when_the_cursor_has_moved_on_is_not_shown(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("4", "g")(pilot)
+        before = lines(dashboard, "runqueue")
+        worker = dashboard.session.worker_process_id
+        os.kill(worker, signal.SIGSTOP)
+        await pilot.press("j", "k")
+        os.kill(worker, signal.SIGCONT)
+        await settle(pilot)
+        assert selected(dashboard) == 0
+        assert lines(dashboard, "runqueue") == before
 
 
 async def test_hjkl_move_by_rows_and_columns(dashboard: KscopeApp) -> None:
