@@ -69,13 +69,11 @@ _TITLES: dict[Face, str] = {
     "members": "", "layout": "Layout of ", "memory": "Memory at ", "code": "",
     "address": "What is at ", "search": "Who points at ", "walk": "",
 }  # fmt: skip
-
-
 _NEXT_PART: dict[CodePart, CodePart] = {"": "to here", "to here": "from here", "from here": ""}
 _TAGS = "7"
 """The bits of a pointer that the kernel keeps something else in: all its objects are aligned."""
-
-
+_ABOUT_A_VISIT = ("inspect", "member memory", "types", "elements", "columns")
+"""Groups of questions whose answers say nothing about the next place or face."""
 _MOST_KEPT = 30
 _LONGEST_LENGTH = 9
 """Digits of an array's length."""
@@ -348,8 +346,8 @@ class InspectScreen(DashboardScreen):
         self._show_path()
         self._memory_pane.display = visit.face == "members"
         self._structure = None
-        # A search that is still running would go on when the answer to this is remembered.
-        self.workers.cancel_group(self, "inspect")
+        for group in _ABOUT_A_VISIT:
+            self.workers.cancel_group(self, group)
         query = self.query_in_focus()
         show, view, what = self._shower(visit)
         self._pane.display_view(view)
@@ -611,9 +609,6 @@ class InspectScreen(DashboardScreen):
             visit.walk = better
             self._show_visit()
             return
-        if walk.entry_type and not walk.columns and visit.walk is not None:
-            self.ask(StructQuery(type=walk.entry_type, offsets=True), partial(self._chose, walk),
-                     into=self._memory, what="reading the type", group="columns")  # fmt: skip
         if walk.first == 0:
             self._pane.show_rows(walk.rows, walk_columns(walk), Empty("it is empty"))
         else:
@@ -628,6 +623,10 @@ class InspectScreen(DashboardScreen):
                 self._pane.table.show_state(Failed(walk.broken.sentence))
         elif walk.truncated:
             self._pane.show_remark(f"there are more than {len(walk.rows):,}", "warning")
+        # Last: where the answer is remembered, the walk with its columns is shown from in here.
+        if walk.entry_type and not walk.columns and visit.walk is not None:
+            self.ask(StructQuery(type=walk.entry_type, offsets=True), partial(self._chose, walk),
+                     into=self._memory, what="reading the type", group="columns")  # fmt: skip
 
     def _chose(self, walk: Walk, structure: Structure) -> None:
         """Of elements of a type that no columns are known for: some that are likely to tell."""

@@ -1,6 +1,8 @@
 """Screen 5, Inspect, on the bundled dump."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.text_view import TextView
-from tests.screens.conftest import SIZES, keys, settle
+from tests.screens.conftest import SIZES, keys, painted, settle
 
 
 def opened(text: str, *pressed: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
@@ -354,3 +356,26 @@ async def test_what_is_typed_right_behind_the_key_that_opens_the_bar_is_typed_in
         await settle(pilot)
         assert screen(dashboard).display
         assert dashboard.query_one(AddressBar)._prompt.input.value == "ffff000"
+
+
+async def test_a_walk_has_the_same_columns_when_it_is_opened_again(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        seen = []
+        for _ in range(2):
+            await opened("shrinker_list", "l")(pilot)
+            seen.append(painted(dashboard).split("\n")[4:8])
+        assert "COUNT_OBJECTS" in seen[0][0]
+        assert seen[1] == seen[0]
+
+
+async def test_an_answer_about_a_place_that_was_left_changes_nothing(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("pid 1")(pilot)
+        before = painted(dashboard)
+        await opened("init_task")(pilot)
+        worker = dashboard.session.worker_process_id
+        os.kill(worker, signal.SIGSTOP)
+        await pilot.press("u", "q")  # what holds it; back
+        os.kill(worker, signal.SIGCONT)
+        await settle(pilot)
+        assert painted(dashboard) == before
