@@ -16,12 +16,23 @@ from kscope.kernel.waiting.filesystems import Filesystem, frozen_filesystem_of
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.kernel.waiting.lock_owners import Owner, owner_of
 from kscope.kernel.waiting.lock_sleepers import lock_sleepers
+from kscope.kernel.waiting.remote_servers import RemoteServers, in_sentence, request_name
 from kscope.kernel.waiting.spinning import spinlocks
 from kscope.kernel.waiting.wait_categories import caller, category_of, is_throttled
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
 from kscope.kernel.waiting.waits import Queued, Wait, Waits, flushed_work
 from kscope.model.base import Address
-from kscope.model.locks import Blocked, Category, Cycle, Lock, Locks, LocksQuery, Root, Waiter
+from kscope.model.locks import (
+    Blocked,
+    Category,
+    Cycle,
+    Lock,
+    Locks,
+    LocksQuery,
+    Root,
+    Unanswered,
+    Waiter,
+)
 from kscope.model.tasks import Task
 from kscope.target.target import Target
 
@@ -75,6 +86,7 @@ class _Node:
     words: str = ""
     """What it waits for, where its functions say more than the lock does."""
     device: str = ""
+    asked: Unanswered | None = None
     in_iowait: bool = False
     killable: bool = False
 
@@ -109,6 +121,7 @@ class _Graph:
             if row.kthread and row.comm and row.comm.startswith(JOURNAL_THREAD)
         }
         self._devices = Devices(self._program, journal_threads)
+        self._servers = RemoteServers(self._program)
         self._nodes: dict[int, _Node] = {}
         self._without_pid = 0
         self._owners: dict[int, Owner] = {}
@@ -215,6 +228,12 @@ class _Graph:
             frozen = self._frozen[wait.lock]
         if frozen is not None:
             node.category, node.words = "io", f"for {frozen} to be thawed"
+            return
+        node.asked = self._servers.asked(wait, node.functions) if wait is not None else None
+        if node.asked is not None and wait is not None:
+            node.category, node.words = "io", f"for {in_sentence(node.asked)}"
+            if not wait.name.endswith("of a folio"):
+                self._names[wait.lock] = request_name(node.asked)
             return
         node.category, node.words = category_of(wait, node.functions, node.in_iowait)
         if (node.category == "io" or is_throttled(node.functions)) and node.stack is not None:
@@ -406,6 +425,7 @@ class _Graph:
                 in_iowait=node.in_iowait,
                 category=node.category,
                 device=node.device,
+                asked=node.asked,
                 doing=self._doing(node),
                 lock=Address(node.wait.lock) if node.wait else None,
                 functions=node.functions,

@@ -56,6 +56,24 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     waiters: tuple[Waiter, ...]
 
 
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """What an NFS, other RPC or FUSE server was asked and has not answered."""
+
+    kind: Literal["rpc", "fuse"]
+    server: str
+    """``NFS server 127.0.0.1``, ``RPC server ...``, ``FUSE server of /mnt``."""
+    operation: str
+    """``NFSv4 GETATTR``, ``LOOKUP``"""
+    progress: str
+    """How far the request got, in words."""
+    age_ns: int | None
+    """Since it was made; ``None`` where the kernel does not record that."""
+    request: Address
+    """``struct rpc_task`` or ``struct fuse_req``"""
+    connection: Address
+    """``struct rpc_xprt`` or ``struct fuse_conn``"""
+
+
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """A task in uninterruptible sleep (UN, not ID), or one that such a task waits for."""
 
@@ -73,6 +91,8 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """What it waits for; ``None`` for a task that is not in uninterruptible sleep."""
     device: str = ""
     """The block device that it waits for, such as ``vda``, where that can be told."""
+    asked: Unanswered | None = None
+    """What it waits for a server to answer, where that can be told."""
     doing: str
     """In words: what it waits for, or where it sleeps, or that it runs."""
     lock: Address | None

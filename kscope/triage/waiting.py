@@ -5,7 +5,8 @@ kernel itself calls a task hung after ``hung_task_timeout_secs``, and people loo
 seconds.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.durations import in_words
@@ -49,9 +50,26 @@ def overdue_devices(facts: Facts) -> tuple[str, ...]:
         return ()
 
 
+def overdue_servers(facts: Facts) -> Mapping[str, Sequence[Blocked]]:
+    """The tasks that wait for each server that somebody has been waiting for that long."""
+    found: dict[str, list[Blocked]] = defaultdict(list)
+    for task in facts.locks.blocked:
+        if task.asked is not None:
+            found[task.asked.server].append(task)
+    return {server: tasks for server, tasks in found.items() if waited(tasks) >= LONG_NS}
+
+
 def waited(tasks: Iterable[Blocked]) -> int:
-    """The longest that any of them has been off its CPU, in ns; 0 where that cannot be read."""
-    return max((task.since_last_arrival_ns or 0 for task in tasks), default=0)
+    """The longest that any of them has been off its CPU, in ns; 0 where that cannot be read.
+
+    Or has waited for a server: the task wakes now and then to ask again.
+    """
+    return max((_waited(task) for task in tasks), default=0)
+
+
+def _waited(task: Blocked) -> int:
+    asked = task.asked.age_ns if task.asked is not None else None
+    return max(task.since_last_arrival_ns or 0, asked or 0)
 
 
 def lasting(waited_ns: int) -> str:

@@ -204,6 +204,7 @@ STATES = {
     # In remote-task.c, as is another ("read", False).
     ("serve", False): "IN",
     ("stat", False): "UN",
+    ("write", False): "UN",
 }
 
 

@@ -169,15 +169,16 @@ SCENARIOS = (
         ),
         program="remote-task",
         true={
-            # By comm, what those have asked for who wait for an answer. One more task waits for a
-            # lock of one of these.
+            # By comm, what those have asked for who wait for an answer, by kernel series where it
+            # is not the same. One more task waits for a lock of one of these.
             "servers": {
                 "nfs": {
                     "address": "127.0.0.1",
                     "mounted": "/mail",
                     "waiting": {
-                        "mailtail": "READ",
-                        "mailreader": "READ",
+                        "mailtail": {"6.1": "READ", "6.12": "READ_PLUS"},
+                        "mailreader": {"6.1": "READ", "6.12": "READ_PLUS"},
+                        "mailwriter": "WRITE",
                         "mailmaker": "CREATE",
                         "mailstat": "LOOKUP",
                     },

@@ -12,7 +12,14 @@ from kscope.triage.facts import Facts
 from kscope.triage.memory_use import is_exhausted, reclaiming
 from kscope.triage.rule import Rule
 from kscope.triage.signature import telling
-from kscope.triage.waiting import LONG_NS, lasting, overdue_devices, severity_of, waited
+from kscope.triage.waiting import (
+    LONG_NS,
+    lasting,
+    overdue_devices,
+    overdue_servers,
+    severity_of,
+    waited,
+)
 
 _MOST_SHOWN = 8
 
@@ -47,7 +54,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
 
 
 def _in_chains(facts: Facts) -> set[int]:
-    """Those that other findings already tell of: about locks, devices, filesystems and memory."""
+    """Those that other findings tell of: about locks, devices, servers, filesystems, memory."""
     found = {pid for ring in facts.locks.rings for pid in (*ring.pids, *ring.behind)}
     for root in facts.locks.roots:
         found.update(root.behind)
@@ -55,6 +62,7 @@ def _in_chains(facts: Facts) -> set[int]:
             found.add(root.pid)
     devices = overdue_devices(facts)
     found.update(task.pid for task in facts.locks.blocked if task.device in devices)
+    found.update(task.pid for tasks in overdue_servers(facts).values() for task in tasks)
     if _is_told_of_memory(facts):
         found.update(task.pid for task in reclaiming(facts))
     return found

@@ -7,7 +7,14 @@ from kscope.model.survey import Finding
 from kscope.triage.evidence import of_lock, of_task, short_name
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.waiting import CHAIN_NS, lasting, overdue_devices, severity_of, waited
+from kscope.triage.waiting import (
+    CHAIN_NS,
+    lasting,
+    overdue_devices,
+    overdue_servers,
+    severity_of,
+    waited,
+)
 
 _MOST_SHOWN = 6
 
@@ -61,6 +68,8 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
         explanation = f"{owner.comm} {owner.pid} {owner.doing}. Until it goes on, nobody does. "
     if owner is not None and owner.device in overdue_devices(facts):
         explanation += f"{owner.device} does not answer, so they are all victims of that. "
+    if owner is not None and owner.asked and owner.asked.server in overdue_servers(facts):
+        explanation += f"{owner.asked.server} does not answer, so they are all victims of that. "
     modes = {waiter.mode for waiter in lock.waiters}
     if {"read", "write"} <= modes:
         explanation += "Readers queue behind the first writer, although a reader has the lock. "
@@ -80,7 +89,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
         disproof="the owner is running, or the lock has another owner now"
         if root.certain
         else "somebody else is found to hold it",
-        rank=20 if owner is None or not owner.device else 30,
+        rank=30 if owner is not None and (owner.device or owner.asked) else 20,
     )
 
 

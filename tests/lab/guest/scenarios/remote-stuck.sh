@@ -14,7 +14,9 @@ is_blocked() {
 mkdir -p /export /mail /archive /var/lib/nfs/v4recovery
 mount -t tmpfs -o size=16m export /export
 mkdir /export/spool
-dd if=/dev/zero of=/export/spool/inbox bs=64k count=16 2> /dev/null
+for file in inbox outbox; do
+	dd if=/dev/zero of=/export/spool/$file bs=64k count=16 2> /dev/null
+done
 mount -t nfsd nfsd /proc/fs/nfsd
 never=2147483647
 echo "nfsd 127.0.0.1 $never lab" > /proc/net/rpc/auth.unix.ip/channel
@@ -35,23 +37,25 @@ until grep -q " /archive " /proc/mounts; do
 	sleep 1
 done
 
-# These two have their files open before the servers fall silent.
+# These have their files open before the servers fall silent.
 remote-task read mailtail /mail/spool/inbox &
 mailtail=$!
+remote-task write mailwriter /mail/spool/outbox &
+mailwriter=$!
 remote-task read archiver /archive/old &
 archiver=$!
 sleep 1
 kill -USR1 $archiver
 ip link set lo down
-kill -USR1 $mailtail
+kill -USR1 $mailtail $mailwriter
 storlab-task -n mailreader read /mail/spool/inbox &
 storlab-task -n mailmaker mkdir-synced /mail/drafts &
 sleep 1
 storlab-task -n behindmaker create /mail/sent &
-remote-task stat mailstat /mail/spool/outbox &
+remote-task stat mailstat /mail/spool/rejected &
 remote-task stat archivestat /archive/old &
 # Whoever waits for a FUSE server is in interruptible sleep until a signal comes.
-for task in mailtail mailreader mailmaker behindmaker mailstat archiver archivestat; do
+for task in mailtail mailwriter mailreader mailmaker behindmaker mailstat archiver archivestat; do
 	until is_blocked $task; do
 		sleep 1
 		killall -q -USR1 mailstat archivestat

@@ -6,6 +6,7 @@
  *						all requests until that file is to be read
  *	remote-task stat NAME FILE		get the file's attributes when SIGUSR1 arrives
  *	remote-task read NAME FILE		open the file, and read it when SIGUSR1 arrives
+ *	remote-task write NAME FILE		the same, and write to it until it is on the server's disk
  *
  * Each first says who it is on descriptor 3, as storlab-task does. That SIGUSR1 has a handler also
  * matters for what comes after it: whoever waits for a FUSE server is in interruptible sleep until
@@ -130,21 +131,25 @@ int main(int argc, char **argv)
 	const char *doing = argc == 4 ? argv[1] : "", *path = argv[argc - 1];
 	sigset_t blocked, before;
 	struct stat attributes;
-	char byte;
+	char block[4096] = "";
 	int file = -1;
 
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &blocked, &before);
 	sigaction(SIGUSR1, &action, NULL);
-	if (!strcmp(doing, "read") && (file = open(path, O_RDONLY)) < 0)
+	if (strcmp(doing, "serve") && strcmp(doing, "stat") && (file = open(path, O_RDWR)) < 0)
 		fail(path);
 	say_who(argc == 4 ? argv[2] : "", doing, path);
 	if (!strcmp(doing, "serve"))
 		serve(path);
 	sigsuspend(&before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (!strcmp(doing, "read") ? read(file, &byte, 1) < 0 : stat(path, &attributes) < 0)
-		fail(path);
-	fail("answered");
+	if (!strcmp(doing, "stat"))
+		stat(path, &attributes);
+	else if (!strcmp(doing, "read"))
+		read(file, block, sizeof(block));
+	else if (write(file, block, sizeof(block)) > 0)
+		fsync(file);
+	fail("not stuck");
 }

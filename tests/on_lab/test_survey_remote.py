@@ -1,0 +1,246 @@
+"""The survey of a guest whose NFS server and FUSE server do not answer any more."""
+
+import contextlib
+import io
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from drgn.helpers.linux.fs import for_each_mount, mount_dst
+
+from kscope.kernel.locks import read_locks
+from kscope.model.base import Address
+from kscope.model.locks import Blocked
+from kscope.model.survey import Finding, Survey, SurveyQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer, finish
+from kscope.target.btf import ModulesBesideDwarf
+from kscope.target.opening import open_target
+from kscope.triage.facts import Facts
+from kscope.triage.rules.remote_filesystems import RULE
+from tests.dialect.interpreting import interpreter
+from tests.lab.catalogue import LabDump, find
+from tests.lab.oracle import crash
+from tests.on_lab.opening import open_lab
+from tests.on_lab.surveys import of_rule, surveyed
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def stuck(series: str) -> LabDump:
+    return find("remote-stuck", series)
+
+
+@pytest.fixture(scope="module")
+def survey(series: str, types: str) -> Survey:
+    return surveyed("remote-stuck", series, types)
+
+
+@pytest.fixture(scope="module")
+def blocked(series: str, types: str) -> dict[str, Blocked]:
+    tasks = read_locks(open_lab("remote-stuck", series, types)).blocked
+    return {task.comm: task for task in tasks}
+
+
+def server(dump: LabDump, kind: str) -> dict[str, Any]:
+    description: dict[str, Any] = dump.manifest["servers"][kind]
+    return description
+
+
+def waiting(dump: LabDump, kind: str) -> dict[str, str]:
+    """What each task has asked the server for, by comm."""
+    return {
+        comm: asked if isinstance(asked, str) else asked[dump.series]
+        for comm, asked in server(dump, kind)["waiting"].items()
+    }
+
+
+def pids(dump: LabDump, kind: str) -> set[int]:
+    return {dump.task(comm)["pid"] for comm in waiting(dump, kind)}
+
+
+def about(survey: Survey, kind: str) -> Finding:
+    (finding,) = (f for f in of_rule(survey, RULE.name) if f.title.startswith(kind))
+    return finding
+
+
+def evidence(finding: Finding, label: str) -> list[str]:
+    return [each.text for each in finding.evidence if each.label.startswith(label)]
+
+
+def test_each_server_has_one_finding_with_the_tasks_that_wait_for_it(
+    stuck: LabDump, survey: Survey
+) -> None:
+    assert len(of_rule(survey, RULE.name)) == 2
+    assert set(about(survey, "NFS").tasks) == pids(stuck, "nfs")
+    assert set(about(survey, "FUSE").tasks) == pids(stuck, "fuse")
+
+
+def test_titles_say_which_server_and_for_how_long(stuck: LabDump, survey: Survey) -> None:
+    assert re.fullmatch(
+        r"NFS server 127\.0\.0\.1 does not answer: 5 tasks blocked for 1\d s",
+        about(survey, "NFS").title,
+    )
+    where = server(stuck, "fuse")["mounted"]
+    assert re.fullmatch(
+        rf"FUSE server of {where} does not answer: 2 tasks blocked for 1\d s",
+        about(survey, "FUSE").title,
+    )
+
+
+def test_who_waits_for_the_nfs_server_is_told_what_was_asked_and_when(
+    stuck: LabDump, blocked: dict[str, Blocked]
+) -> None:
+    for comm, operation in waiting(stuck, "nfs").items():
+        assert re.match(
+            rf"waits for NFS server 127\.0\.0\.1 \(NFSv4 {operation}, not answered for 1\d s\) in ",
+            blocked[comm].doing,
+        )
+
+
+def test_who_waits_for_the_fuse_server_is_told_what_was_asked(
+    stuck: LabDump, blocked: dict[str, Blocked]
+) -> None:
+    where = server(stuck, "fuse")["mounted"]
+    for comm, operation in waiting(stuck, "fuse").items():
+        words = f"waits for the FUSE server of {where} ({operation}, not answered) in "
+        assert blocked[comm].doing.startswith(words)
+
+
+def test_readers_of_one_folio_wait_for_the_same_request(blocked: dict[str, Blocked]) -> None:
+    first, second = blocked["mailtail"].asked, blocked["mailreader"].asked
+    assert first is not None
+    assert first == second
+
+
+def test_nfs_requests_were_sent_and_the_network_does_not_acknowledge_them(survey: Survey) -> None:
+    finding = about(survey, "NFS")
+    requests = evidence(finding, "request")
+    assert len(requests) == 4
+    assert all(", sent once, in the queue xprt_pending" in text for text in requests)
+    (connection,) = evidence(finding, "connection")
+    assert connection.startswith("connected, ")
+    (socket,) = evidence(finding, "socket")
+    assert re.fullmatch(r"\d+ bytes not acknowledged, [1-9] retransmissions since .*", socket)
+    assert "(tcp port 2049) is up, but what was sent last is not ack" in finding.explanation
+
+
+def test_the_fuse_finding_names_the_process_that_serves_and_how_to_give_up(
+    stuck: LabDump, survey: Survey
+) -> None:
+    finding = about(survey, "FUSE")
+    fuse = server(stuck, "fuse")
+    process = f"{fuse['task']} {stuck.task(fuse['task'])['pid']}"
+    assert f"fuse.sshfs {fuse['source']} is served by {process}," in finding.explanation
+    (state,) = evidence(finding, f"server {process}")
+    assert state.startswith("IN, last on a CPU ")
+    (connection,) = (e for e in finding.evidence if e.label.startswith("connection"))
+    number = connection.label.removeprefix("connection ")
+    assert f"/sys/fs/fuse/connections/{number}/abort" in finding.explanation
+
+
+def test_the_connections_number_is_the_minor_of_its_filesystems_device(
+    stuck: LabDump, survey: Survey
+) -> None:
+    program = open_lab("remote-stuck", stuck.series).program
+    where = server(stuck, "fuse")["mounted"].encode()
+    (mount,) = (each for each in for_each_mount(program) if mount_dst(each) == where)
+    minor = mount.mnt.mnt_sb.s_dev.value_() & 0xFFFFF
+    assert evidence(about(survey, "FUSE"), f"connection {minor}")
+
+
+def test_what_the_fuse_server_has_read_and_what_not_is_told(survey: Survey) -> None:
+    assert evidence(about(survey, "FUSE"), "request") == [
+        "READ, read by the server",
+        "LOOKUP, not read by the server yet, interrupted by a signal",
+    ]
+
+
+def test_locks_say_which_request_a_task_sleeps_on(series: str, types: str) -> None:
+    names = {lock.name for lock in read_locks(open_lab("remote-stuck", series, types)).locks}
+    assert sum(bool(re.fullmatch("tk_runstate of rpc_task [0-9a-f]{16}", n)) for n in names) == 2
+    assert sum(bool(re.fullmatch("waitq of fuse_req [0-9a-f]{16}", n)) for n in names) == 1
+
+
+def test_servers_come_before_the_queue_behind_one_of_their_victims(
+    stuck: LabDump, survey: Survey
+) -> None:
+    rules = [finding.rule for finding in survey.findings]
+    assert rules[:3] == [RULE.name, RULE.name, "lock-chain"]
+    (chain,) = of_rule(survey, "lock-chain")
+    ((behind, owner),) = server(stuck, "nfs")["behind"].items()
+    assert chain.tasks == (stuck.task(owner)["pid"], stuck.task(behind)["pid"])
+    assert "NFS server 127.0.0.1 does not answer, so they are all victims" in chain.explanation
+
+
+def test_nobody_who_waits_for_a_server_has_another_finding(survey: Survey) -> None:
+    assert not of_rule(survey, "blocked-tasks")
+
+
+def test_the_drgn_code_of_every_evidence_runs(series: str, types: str, survey: Survey) -> None:
+    program = open_lab("remote-stuck", series, types).program
+    codes = {e.drgn for finding in of_rule(survey, RULE.name) for e in finding.evidence}
+    assert all(codes)
+    for code in codes:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(code, {"prog": program})
+
+
+async def test_kscope_obeys_the_crash_command_of_every_evidence(
+    series: str, types: str, survey: Survey
+) -> None:
+    ours = interpreter(open_lab("remote-stuck", series, types))
+    lines = {e.crash for finding in of_rule(survey, RULE.name) for e in finding.evidence}
+    for line in lines:
+        output = await ours.run(line)
+        assert (bool(output.text), output.error) == (True, ""), line
+
+
+def test_crash_understands_the_command_of_every_evidence() -> None:
+    """It does not open 6.1's dumps of guests that did not panic."""
+    findings = of_rule(surveyed("remote-stuck", "6.12"), RULE.name)
+    lines = sorted({e.crash for finding in findings for e in finding.evidence})
+    outputs = crash(find("remote-stuck", "6.12"), lines)
+    assert all(output.strip() for output in outputs)
+    assert not [output for output in outputs if "invalid" in output]
+
+
+def test_without_the_modules_types_the_functions_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FUSE is a module on 6.1. What RPC and NFS have is known to vmlinux, too."""
+    monkeypatch.setattr(ModulesBesideDwarf, "_may_define", lambda *_: False)
+    dump = find("remote-stuck", "6.1")
+    query = OpenQuery(path=str(dump.vmcore), vmlinux=str(dump.vmlinux))
+    target = finish(open_target(query), None)
+    blocked = {task.comm: task for task in read_locks(target).blocked}
+    assert blocked["archivestat"].doing == "waits for a FUSE server in request_wait_answer()"
+    assert blocked["archivestat"].asked is None
+    survey = answer(target, SurveyQuery())
+    assert not [f for f in of_rule(survey, RULE.name) if "FUSE" in f.title]
+    told = {pid for finding in of_rule(survey, "blocked-tasks") for pid in finding.tasks}
+    assert pids(dump, "fuse") <= told
+
+
+def test_a_connection_that_cannot_be_read_is_said_to_be_so_and_the_rest_is_told(
+    series: str, types: str
+) -> None:
+    facts = Facts(open_lab("remote-stuck", series, types))
+    elsewhere = Address(0xFFFF_FE00_DEAD_0000)
+    locks = msgspec.structs.replace(
+        facts.locks,
+        blocked=tuple(
+            msgspec.structs.replace(
+                task, asked=msgspec.structs.replace(task.asked, connection=elsewhere)
+            )
+            if task.asked is not None
+            else task
+            for task in facts.locks.blocked
+        ),
+    )
+    facts.__dict__["locks"] = locks
+    for finding in RULE.check(facts):
+        assert finding.explanation.startswith("What its connection is like could not be read.")
+        (connection,) = evidence(finding, "connection")
+        assert re.match("cannot be read: 0xfffffe00dead0.{3} is not mapped", connection)
+        assert evidence(finding, "request")
