@@ -6,6 +6,7 @@ before, and not typed in it.
 """
 
 from collections import deque
+from functools import partial
 
 from textual import on
 from textual.app import App
@@ -20,6 +21,10 @@ _LONGEST = 0.5
 class Handled(Message):
     """Follows a key from widget to widget; when it comes to the app, the key has been obeyed."""
 
+    def __init__(self, key: Key | Paste) -> None:
+        super().__init__()
+        self.key = key
+
 
 class KeysInTurn(App[str]):
     """An app that gives a key to what has the focus when the keys before it have been obeyed."""
@@ -27,7 +32,8 @@ class KeysInTurn(App[str]):
     def __init__(self, *, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self._waiting: deque[Key | Paste] = deque()
-        self._at_work: Timer | None = None
+        self._at_work: Key | Paste | None = None
+        self._timer: Timer | None = None
 
     async def on_event(self, event: Event) -> None:
         """Take a key or a pasted text, or let it wait for its turn."""
@@ -42,17 +48,20 @@ class KeysInTurn(App[str]):
         receiver = self.focused or self.screen
         await super().on_event(key)
         if key.is_forwarded:
-            self._at_work = self.set_timer(_LONGEST, self._give_next)
-            receiver.post_message(Handled())
+            self._at_work = key
+            self._timer = self.set_timer(_LONGEST, partial(self._give_next, key))
+            receiver.post_message(Handled(key))
 
     @on(Handled)
-    def _handled(self) -> None:
+    def _handled(self, message: Handled) -> None:
         # Behind what the key has left for later: mostly that is a change of the focus.
-        self.call_later(self._give_next)
+        self.call_later(self._give_next, message.key)
 
-    async def _give_next(self) -> None:
-        if self._at_work is not None:
-            self._at_work.stop()
-            self._at_work = None
+    async def _give_next(self, behind: Key | Paste) -> None:
+        if behind is not self._at_work:
+            return  # It took longer than others wait for it.
+        assert self._timer is not None
+        self._timer.stop()
+        self._at_work = None
         while self._waiting and self._at_work is None:
             await self._give(self._waiting.popleft())
