@@ -51,6 +51,10 @@ class CommandLine:
             if not running.cancelled():
                 running.cancel()
             return None
+        finally:
+            # What others ask of the interpreter is no progress of this line.
+            if self.interpreter.progress is progress:
+                self.interpreter.progress = None
         self.outputs.append(output)
         del self.outputs[:-_MOST_OUTPUTS]
         return output

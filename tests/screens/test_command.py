@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from kscope.app import KscopeApp
 from kscope.collector import keep_pauses_short
-from kscope.model.base import Address
+from kscope.model.base import Address, Progress, Query
 from kscope.screens.command import CommandInput, CommandScreen
 from kscope.screens.links import AddressLink, CpuLink, SymbolLink, TaskLink
 from kscope.screens.output_lines import linked_output
@@ -129,6 +129,25 @@ async def test_a_command_that_runs_is_cancelled(dashboard: KscopeApp) -> None:
         await settle(pilot)
         assert not dashboard.commands.is_running
         assert "cancelled" in str(dashboard.query_one("#command-output", TextView).state)
+
+
+async def test_what_is_read_behind_a_command_does_not_take_its_output_away(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await run(pilot, "sys")
+        interpreter, shown = dashboard.commands.interpreter, output(dashboard)
+        asked = interpreter._asker
+
+        async def ask(query: Query[Any], progress: Any = None) -> Any:
+            if progress is not None:
+                progress(Progress(1, 2, "reading tasks"))
+            return await asked(query, progress)
+
+        interpreter._asker = ask
+        await interpreter.tasks()
+        assert screen(dashboard)._view.state is None
+        assert output(dashboard) == shown
 
 
 async def test_q_goes_back_to_where_the_reader_came_from(dashboard: KscopeApp) -> None:
