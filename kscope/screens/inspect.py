@@ -547,8 +547,9 @@ class InspectScreen(DashboardScreen):
                 self._go(Visit(f"(void *){address:#x}", address, label=label, face="address",
                                is_start=False))  # fmt: skip
             return
-        chooser = TypeChooser(state.types, partial(self._enter_type, label))
-        self.call_later(toggle, self.screen, chooser)
+        if self.display:  # else the reader is on another screen, where it would take their keys
+            chooser = TypeChooser(state.types, partial(self._enter_type, label))
+            self.call_later(toggle, self.screen, chooser)
 
     def _enter_type(self, label: str, type_: str, start: int) -> None:
         self._go(Visit(f"({type_} *){start:#x}", start, type_, label, is_start=False))

@@ -15,6 +15,7 @@ from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.screens.address_bar import AddressBar
 from kscope.screens.inspect import InspectScreen
+from kscope.screens.type_chooser import TypeChooser
 from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
 from kscope.widgets.one_line import OneLine
@@ -379,3 +380,17 @@ async def test_an_answer_about_a_place_that_was_left_changes_nothing(dashboard: 
         os.kill(worker, signal.SIGCONT)
         await settle(pilot)
         assert painted(dashboard) == before
+
+
+async def test_types_to_choose_among_do_not_come_over_another_screen(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("2")(pilot)
+        await opened("init_task.tasks")(pilot)
+        worker = dashboard.session.worker_process_id
+        os.kill(worker, signal.SIGSTOP)
+        await pilot.press("u", "2")  # what holds it
+        os.kill(worker, signal.SIGCONT)
+        await settle(pilot)
+        assert not dashboard.query(TypeChooser)
+        await keys("5", "u")(pilot)
+        assert dashboard.query(TypeChooser)
