@@ -106,6 +106,7 @@ class CommandScreen(DashboardScreen):
         self._draft = ""
         self._completion: Completion | None = None
         self._chosen = -1
+        self._context_text = ""
         self._view = TextView(id="command-output")
         self._bar = FilterBar(self._view)
         self._pane = Pane("Command", id="command-pane")
@@ -240,8 +241,6 @@ class CommandScreen(DashboardScreen):
         parts = [part for part in (self._context_text, self._view.position) if part]
         self._pane.show_subtitle(" · ".join(parts))
 
-    _context_text = ""
-
     async def _show_context(self) -> None:
         try:
             context = await self.dashboard.commands.context()
@@ -331,12 +330,7 @@ class CommandScreen(DashboardScreen):
             self._show_candidates()
             return
         text = self._input.value
-        start(
-            self,
-            partial(self._ask_completion, text),
-            group="completion",
-            exclusive=True,
-        )
+        start(self, partial(self._ask_completion, text), group="completion", exclusive=True)
 
     async def _ask_completion(self, text: str) -> None:
         try:
@@ -356,15 +350,13 @@ class CommandScreen(DashboardScreen):
 
     def _show_candidates(self) -> None:
         assert self._completion is not None
-        spans: list[Span] = []
         names = self._completion.names
         room = self.size.width - 2
-        start = 0
+        first = 0
         # Keep the chosen one in sight.
-        while start < self._chosen and width(_candidate_spans(names, start, self._chosen)) > room:
-            start += 1
-        spans = _candidate_spans(names, start, self._chosen)
-        self._list(spans)
+        while first < self._chosen and width(_candidate_spans(names, first, self._chosen)) > room:
+            first += 1
+        self._list(_candidate_spans(names, first, self._chosen))
 
     def _list(self, candidates: Sequence[Span]) -> None:
         """Show what the line may become, in a row that is there only while there is something."""
@@ -372,9 +364,9 @@ class CommandScreen(DashboardScreen):
         self._candidates.display = bool(candidates)
 
 
-def _candidate_spans(names: Sequence[str], start: int, chosen: int) -> list[Span]:
+def _candidate_spans(names: Sequence[str], first: int, chosen: int) -> list[Span]:
     spans: list[Span] = []
-    for index, name in enumerate(names[start:], start):
+    for index, name in enumerate(names[first:], first):
         if spans:
             spans.append(Span("  "))
         spans.append(Span(name, "here" if index == chosen else "dim"))

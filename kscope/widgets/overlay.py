@@ -35,7 +35,7 @@ class Overlay(Pane):
     """Cells and rows, if the screen has so many."""
 
     _focused_before: Widget | None = None
-    """Still ``None`` when it is closed again before it was mounted, by a key pressed twice."""
+    """What has the focus again when it is closed; ``None`` if nothing had it."""
 
     def on_mount(self) -> None:
         self.place()
