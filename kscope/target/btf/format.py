@@ -102,7 +102,9 @@ _MUST_NOT_HAVE_NAME = {
 _IN_THE_MIDDLE = "a name starts in the middle of another name"
 _BEYOND_THE_STRINGS = "a name lies beyond the end of the strings"
 
-_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\0"
+_IN_NAMES = bytes(set(range(0x20, 0x7F)) - set(b"\"`$\\|;!<>")) + b"\0"
+"""What names are made of, and tags such as ``address_space(1)``. Not what ends a string of Python or
+leads crash to the shell: names become commands and code, which are copied to be run."""
 
 
 def _flags(kinds: Iterable[Kind]) -> bytes:
@@ -313,7 +315,7 @@ def _sections(data: bytes, little_endian: bool, *, split: bool) -> tuple[bytes, 
         raise DamagedBtfError("it has no strings")
     if strings and (strings[-1] or (strings[0] and not split)):
         raise DamagedBtfError("its strings are not terminated")
-    if strings.translate(None, delete=_PRINTABLE):
+    if strings.translate(None, delete=_IN_NAMES):
         raise DamagedBtfError("its strings hold bytes that no name has")
     # Equal strings are written once, and the empty one is the first of vmlinux's: two zeros in a
     # row are a page that was zeroed, and members whose names were there would seem to be anonymous.

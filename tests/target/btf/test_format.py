@@ -92,6 +92,8 @@ def _far() -> int:
         (header(0, 2) + b"\0a", "not terminated"),
         (header(0, 2) + b"a\0", "not terminated"),
         (header(0, 4) + b"\0\x1b[\0", "no name has"),
+        (header(0, 5) + b"\0a|b\0", "no name has"),
+        (header(0, 5) + b'\0a"b\0', "no name has"),
         (struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 8, 4, 4) + b"\0" * 8, "overlap"),
         (struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 2, 4, 6, 2) + b"\0" * 8, "aligned"),
         (_with_type(0, 20 << 24, 0), "unknown kind"),
