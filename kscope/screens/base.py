@@ -109,7 +109,7 @@ class DashboardScreen(Widget):
         if query is None:
             return None
         with contextlib.suppress(LookupError):
-            return equivalent(query)
+            return equivalent(query, self.dashboard.session.remembered(query))
         return None
 
     def follow(self, link: Link) -> None:

@@ -394,3 +394,13 @@ async def test_types_to_choose_among_do_not_come_over_another_screen(dashboard: 
         assert not dashboard.query(TypeChooser)
         await keys("5", "u")(pilot)
         assert dashboard.query(TypeChooser)
+
+
+async def test_the_drgn_code_takes_into_account_what_could_not_be_read(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("struct task_struct ffff888000000000")(pilot)
+        shown = screen(dashboard).equivalent()
+        assert shown is not None
+        assert "except FaultError" in shown.drgn
