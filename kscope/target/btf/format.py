@@ -102,7 +102,7 @@ _MUST_NOT_HAVE_NAME = {
 _IN_THE_MIDDLE = "a name starts in the middle of another name"
 _BEYOND_THE_STRINGS = "a name lies beyond the end of the strings"
 
-_IN_NAMES = bytes(set(range(0x20, 0x7F)) - set(b"\"`$\\|;!<>")) + b"\0"
+_IN_NAMES = bytes(set(range(0x20, 0x7F)) - set(b'"`$\\|;!<>')) + b"\0"
 """What names are made of, and tags such as ``address_space(1)``. Not what ends a string of Python
 or leads crash to the shell: names become commands and code, which are copied to be run."""
 
