@@ -56,11 +56,6 @@ def dump(request: pytest.FixtureRequest, series: str) -> LabDump:
     return find(request.param, series)
 
 
-@pytest.fixture(scope="module")
-def survey(dump: LabDump, types: str) -> Survey:
-    return surveyed(dump.name, dump.series, types)
-
-
 def test_the_kind_of_panic_is_the_guests(dump: LabDump, survey: Survey) -> None:
     assert survey.panic.kind == dump.manifest["panic"]["kind"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from kscope.model.survey import Finding, Survey
 from tests.lab.catalogue import LabDump, find
-from tests.on_lab.surveys import of_rule, surveyed
+from tests.on_lab.surveys import of_rule
 
 pytestmark = pytest.mark.lab
 
@@ -12,11 +12,6 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def dump(series: str) -> LabDump:
     return find("stuck-cpus", series)
-
-
-@pytest.fixture(scope="module")
-def survey(series: str, types: str) -> Survey:
-    return surveyed("stuck-cpus", series, types)
 
 
 @pytest.fixture(scope="module")

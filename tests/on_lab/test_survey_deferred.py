@@ -8,7 +8,7 @@ from kscope.model.survey import Finding, Survey
 from kscope.session.answering import answer
 from tests.lab.catalogue import LabDump, find
 from tests.on_lab.opening import open_lab
-from tests.on_lab.surveys import of_rule, surveyed
+from tests.on_lab.surveys import of_rule
 
 pytestmark = pytest.mark.lab
 
@@ -16,11 +16,6 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def dump(series: str) -> LabDump:
     return find("deferred-work", series)
-
-
-@pytest.fixture(scope="module")
-def survey(series: str, types: str) -> Survey:
-    return surveyed("deferred-work", series, types)
 
 
 @pytest.fixture(scope="module")

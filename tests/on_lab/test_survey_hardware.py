@@ -34,11 +34,6 @@ def dump() -> LabDump:
 
 
 @pytest.fixture(scope="module")
-def survey(types: str) -> Survey:
-    return surveyed("machine-check", "6.12", types)
-
-
-@pytest.fixture(scope="module")
 def fatal(dump: LabDump) -> dict[str, Any]:
     return hardware_error(dump, corrected=False)
 

@@ -12,13 +12,8 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def stuck(series: str) -> LabDump:
+def dump(series: str) -> LabDump:
     return find("io-stuck", series)
-
-
-@pytest.fixture(scope="module")
-def survey(series: str, types: str) -> Survey:
-    return surveyed("io-stuck", series, types)
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +22,32 @@ def low(series: str, types: str) -> Survey:
 
 
 def test_a_frozen_filesystem_is_named_with_where_it_is_mounted_and_who_waits(
-    stuck: LabDump, survey: Survey
+    dump: LabDump, survey: Survey
 ) -> None:
     (finding,) = of_rule(survey, "frozen-filesystems")
     assert finding.title.startswith("ext4 on vda (/frozen) is frozen: 2 tasks blocked for ")
     assert set(finding.tasks) == {
-        stuck.task("frozenwriter")["pid"], stuck.task("frozenmaker")["pid"]
+        dump.task("frozenwriter")["pid"], dump.task("frozenmaker")["pid"]
     }  # fmt: skip
 
 
 def test_the_disk_that_does_not_answer_is_named_with_its_requests_and_who_waits(
-    stuck: LabDump, survey: Survey
+    dump: LabDump, survey: Survey
 ) -> None:
     (finding,) = of_rule(survey, "block-requests")
     assert finding.title.startswith("vdb does not answer: ")
     assert any(
         re.match(r"read of \d+ bytes at sector 0, 2\d s old", e.text) for e in finding.evidence
     )
-    expected = {stuck.task(comm)["pid"] for comm in ("dbscan", "reader", "sharer", "committer")}
+    expected = {dump.task(comm)["pid"] for comm in ("dbscan", "reader", "sharer", "committer")}
     assert expected <= set(finding.tasks)
 
 
 def test_a_writer_that_is_throttled_wakes_every_few_ms_and_yet_waits_for_the_disk(
-    stuck: LabDump, survey: Survey
+    dump: LabDump, survey: Survey
 ) -> None:
     (finding,) = of_rule(survey, "block-requests")
-    assert stuck.task("dirtier")["pid"] in finding.tasks
+    assert dump.task("dirtier")["pid"] in finding.tasks
 
 
 def test_causes_come_before_the_queues_behind_their_victims(survey: Survey) -> None:
@@ -61,9 +56,9 @@ def test_causes_come_before_the_queues_behind_their_victims(survey: Survey) -> N
     assert rules.index("frozen-filesystems") < rules.index("lock-chain")
 
 
-def test_every_task_that_is_blocked_is_told_of(stuck: LabDump, survey: Survey) -> None:
+def test_every_task_that_is_blocked_is_told_of(dump: LabDump, survey: Survey) -> None:
     told = {pid for finding in survey.findings for pid in finding.tasks}
-    blocked = {task["pid"] for task in stuck.manifest["tasks"] if task.get("state") == "UN"}
+    blocked = {task["pid"] for task in dump.manifest["tasks"] if task.get("state") == "UN"}
     assert blocked <= told
 
 
@@ -83,9 +78,9 @@ def test_who_waits_behind_a_victim_of_the_disk_is_told_so(survey: Survey) -> Non
     assert any("f_pos_lock" in finding.title for finding in chains)
 
 
-def test_who_waits_in_interruptible_sleep_is_no_finding(stuck: LabDump, survey: Survey) -> None:
+def test_who_waits_in_interruptible_sleep_is_no_finding(dump: LabDump, survey: Survey) -> None:
     told = {pid for finding in survey.findings for pid in finding.tasks}
-    assert not told & {stuck.task("patient")["pid"], stuck.task("sempatient")["pid"]}
+    assert not told & {dump.task("patient")["pid"], dump.task("sempatient")["pid"]}
 
 
 def test_memory_that_nobody_can_reclaim_names_the_shrinker_and_who_waits(
