@@ -124,37 +124,67 @@ def start_note(start: str) -> str:
 
 
 def _drgn(query: ListQuery, kind: str) -> str:
-    name, _, member = query.entry.partition(".")
-    full = drgn_code.type_name(name) if name else ""
-    columns = [column.strip() for column in query.columns.split(",") if column.strip()]
-    shown = ", ".join(["hex(entry)", *(f"entry.{column}" for column in columns)])
+    full = _entry(query)[0]
     if not query.limit or "<" in full:
         return ""  # of nothing, or of a type that has no name
     try:
         if kind == "per-cpu":
-            return _drgn_per_cpu(query, columns)
+            return _drgn_per_cpu(query)
         if kind == "array" and not full:
             return _drgn_array(query)
         where = drgn_code.pointed(query.start)
     except drgn_code.UnknownExpressionError:
         return ""
-    begin = f"{where.setup}start = {where.text}\n"
     if kind == "array":
-        return drgn_code.imports([*where.names, "Object"]) + (
-            f'{begin}entry = Object(prog, "{full} *", start)\n'
-            f"for i in range({query.length}):\n"
-            "    print(hex(entry + i), entry[i])\n"
-        )
+        return _drgn_elements(query, where)
     if kind == "member":
-        within = f" and len(seen) < {query.limit}" if query.limit < _ALL else ""
-        return drgn_code.imports([*where.names, "Object"]) + (
-            f'{begin}entry = Object(prog, "{full} *", start)\nseen = set()\n'
-            f"while entry and entry.value_() not in seen{within}:\n"
-            f"    seen.add(entry.value_())\n    print({shown})\n    entry = entry.{member}\n"
-        )
+        return _drgn_by_member(query, where)
+    return _drgn_from_head(query, kind, where)
+
+
+def _entry(query: ListQuery) -> tuple[str, str]:
+    """The elements' type, as drgn takes it, and the member by which they are linked."""
+    name, _, member = query.entry.partition(".")
+    return (drgn_code.type_name(name) if name else ""), member
+
+
+def _columns(query: ListQuery) -> list[str]:
+    return [f"entry.{column.strip()}" for column in query.columns.split(",") if column.strip()]
+
+
+def _shown(query: ListQuery) -> str:
+    return ", ".join(["hex(entry)", *_columns(query)])
+
+
+def _start(where: drgn_code.DrgnCode) -> str:
+    return f"{where.setup}start = {where.text}\n"
+
+
+def _drgn_elements(query: ListQuery, where: drgn_code.DrgnCode) -> str:
+    return drgn_code.imports([*where.names, "Object"]) + (
+        f'{_start(where)}entry = Object(prog, "{_entry(query)[0]} *", start)\n'
+        f"for i in range({query.length}):\n"
+        "    print(hex(entry + i), entry[i])\n"
+    )
+
+
+def _drgn_by_member(query: ListQuery, where: drgn_code.DrgnCode) -> str:
+    """From one element to the next that its member points at."""
+    full, member = _entry(query)
+    within = f" and len(seen) < {query.limit}" if query.limit < _ALL else ""
+    return drgn_code.imports([*where.names, "Object"]) + (
+        f'{_start(where)}entry = Object(prog, "{full} *", start)\nseen = set()\n'
+        f"while entry and entry.value_() not in seen{within}:\n"
+        f"    seen.add(entry.value_())\n    print({_shown(query)})\n    entry = entry.{member}\n"
+    )
+
+
+def _drgn_from_head(query: ListQuery, kind: str, where: drgn_code.DrgnCode) -> str:
+    full, member = _entry(query)
     if query.embedded and kind != "llist" and (kind != "list" or not full):
         return ""  # drgn's helpers begin at heads
     helper, head = _HELPERS[kind]
+    begin = _start(where)
     if kind == "llist" and not query.embedded:
         # Of these lists they begin at the first node.
         begin += 'head = Object(prog, "struct llist_head *", start).first\n'
@@ -169,15 +199,16 @@ def _drgn(query: ListQuery, kind: str) -> str:
     if query.reverse and kind == "list":
         all_ += "_reverse"
     names.append(all_)
+    iterable, imports = f'{all_}("{full}", head, "{member}")', ""
     if query.embedded and kind == "list":
         begin += (
             f'first = container_of(head, "{full}", "{member}")\n'
             f'others = {all_}("{full}", first.{member}.address_of_(), "{member}")\n'
         )
-        loop = first_of(query.limit, "entry", "itertools.chain([first], others)", f"print({shown})")
-        return f"import itertools\n{drgn_code.imports([*names, 'container_of'])}{begin}{loop}"
-    loop = first_of(query.limit, "entry", f'{all_}("{full}", head, "{member}")', f"print({shown})")
-    return drgn_code.imports(names) + begin + loop
+        names.append("container_of")
+        iterable, imports = "itertools.chain([first], others)", "import itertools\n"
+    loop = first_of(query.limit, "entry", iterable, f"print({_shown(query)})")
+    return imports + drgn_code.imports(names) + begin + loop
 
 
 def first_of(limit: int, names: str, iterable: str, body: str) -> str:
@@ -203,14 +234,14 @@ def _drgn_array(query: ListQuery) -> str:
     )
 
 
-def _drgn_per_cpu(query: ListQuery, columns: list[str]) -> str:
+def _drgn_per_cpu(query: ListQuery) -> str:
     found = drgn_code.object_(query.start)
     names, cpus, text = set(found.names), found.cpus, found.text
     if not cpus:
         # What alloc_percpu() returned.
         names |= {"for_each_possible_cpu", "per_cpu_ptr"}
         cpus, text = "for_each_possible_cpu(prog)", f"per_cpu_ptr({text}, cpu)[0]"
-    shown = ", ".join(["cpu", "hex(entry.address_)", *(f"entry.{each}" for each in columns)])
+    shown = ", ".join(["cpu", "hex(entry.address_)", *_columns(query)])
     follow = ""
     if query.entry and not query.entry.endswith("*"):
         names.add("TypeKind")
