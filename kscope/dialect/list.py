@@ -73,8 +73,10 @@ def _settled(query: ListQuery, walk: Walk) -> ListQuery:
         return msgspec.structs.replace(query, kind=walk.kind, start=start)
     if walk.kind == "array":
         start, entry = query.start.strip(), query.entry
-        if not entry and walk.rows and element(walk).startswith(("struct ", "union ")):
-            start, entry = f"{walk.rows[0].node:#x}", element(walk)
+        if not entry and element(walk).startswith(("struct ", "union ")):
+            entry = element(walk)
+        if entry and walk.rows:
+            start = f"{walk.rows[0].node:#x}"
         elif not entry:
             start = start.removeprefix("&")
         return msgspec.structs.replace(

@@ -37,7 +37,7 @@ def equivalent(query: StructQuery) -> Equivalent:
     if query.address and is_no_structure(name):
         # Of what is no structure, such as a variable that is a pointer: gdb's words.
         cast = cast_to(drgn_code.type_name(name))
-        crash = f"p *{cast}{_plain_address(query.address)}"
+        crash = f"p *{cast}{_in_c(query.address)}"
     elif query.address:
         crash += f" {_crash_address(query.address)}"
         if not _plain(query.address):
@@ -115,8 +115,9 @@ def _plain(address: str) -> bool:
     return all(c.isalnum() or c in "_:,-" for c in address)
 
 
-def _plain_address(address: str) -> str:
-    return address if address.startswith("0x") else f"&{address}"
+def _in_c(address: str) -> str:
+    """Where something is, as gdb takes it: of a variable its name alone would be its value."""
+    return address if address.startswith(("0x", "&")) else f"&{address}"
 
 
 def _crash_address(address: str) -> str:

@@ -100,6 +100,22 @@ def test_what_is_no_structure(demo_target: Target, type_: str, cast: str) -> Non
     assert run(demo_target, query).strip()
 
 
+@pytest.mark.parametrize("start", ["jiffies", "&jiffies"])
+def test_what_is_no_structure_by_a_variable_that_lies_there(start: str) -> None:
+    assert equivalent(StructQuery(type="u64", address=start)).crash == "p *(u64 *)&jiffies"
+
+
+@pytest.mark.parametrize("start", ["jiffies", "log_buf"])
+def test_an_array_of_a_named_type_begins_where_it_was_walked(
+    demo_target: Target, start: str
+) -> None:
+    """At the variable, also where that is a pointer."""
+    query = ListQuery(start=start, kind="array", entry="u64", length=4)
+    address = demo_target.program[start].address_
+    assert crash_of(demo_target, query) == f"p *(u64 (*)[4]){address:#x}"
+    assert run_answered(demo_target, query).startswith(f"{address:#x} ")
+
+
 def test_a_list(demo_target: Target) -> None:
     head = demo_target.program["init_task"].tasks.address_
     query = ListQuery(start=f"{head:#x}", kind="list", entry="struct task_struct.tasks",
@@ -245,9 +261,11 @@ def test_copies_of_a_pointer_are_the_pointers(demo_target: Target) -> None:
     assert run_answered(demo_target, tasks).count("(pid_t)") == 4
 
 
-def test_a_list_that_is_broken_ends_where_it_breaks(demo_target: Target) -> None:
+def test_of_a_list_that_breaks_before_its_first_element_no_code_is_offered(
+    demo_target: Target,
+) -> None:
     query = ListQuery(start="storlab_pointers", kind="list")
-    rows = answer(demo_target, query).rows
-    printed = views.equivalent(query, answer(demo_target, query)).drgn
-    assert not rows
-    assert not printed
+    walk = answer(demo_target, query)
+    assert not walk.rows
+    assert walk.broken is not None
+    assert not views.equivalent(query, walk).drgn
