@@ -1,5 +1,7 @@
 """Symbols by name, as crash's ``sym``."""
 
+import shlex
+
 from kscope.dialect.views import Equivalent
 from kscope.model.symbols import NamedSymbol, Symbols, SymbolsQuery
 
@@ -15,7 +17,7 @@ def equivalent(query: SymbolsQuery) -> Equivalent:
     elif query.module:
         crash = f"sym -m {query.module}"
         if query.containing:
-            crash += f" | grep -F -e {query.containing}"
+            crash += f" | grep -F -e {shlex.quote(query.containing)}"
     else:
         crash = f"sym -q {query.containing}" if query.containing else "sym -l"
     if query.containing:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from kscope.dialect.crash import writing
 from kscope.dialect.crash.interpreter import Context, Interpreter
 from kscope.dialect.crash.user_shell import ShellOutput
+from kscope.model.base import Query, QueryError
+from kscope.model.tasks import TasksQuery
 from kscope.target.target import Target
 from tests.dialect.interpreting import error, interpreter, text
 
@@ -379,6 +382,24 @@ async def test_a_backtrace_ends_in_what_the_system_call_saved(crash: Interpreter
 async def test_sys_says_that_pages_were_left_out(crash: Interpreter) -> None:
     lines = (await text(crash, "sys")).splitlines()
     assert any("DUMPFILE: " in line and line.endswith("  [PARTIAL DUMP]") for line in lines)
+
+
+@pytest.mark.parametrize("line", ["sym schedule", "sym -l", "task -R pid 1"])
+async def test_a_question_that_was_not_answered_is_not_said_to_have_been(
+    crash: Interpreter, line: str
+) -> None:
+    asked = crash._asker
+
+    async def ask(query: Query[Any], progress: Any = None) -> Any:
+        if isinstance(query, TasksQuery):
+            return await asked(query, progress)
+        raise QueryError("The worker was killed.", kind="worker-lost")
+
+    crash._asker = ask
+    output = await crash.run(line)
+    said = output.error or output.text
+    assert said.endswith("The worker was killed.")
+    assert "not found" not in said
 
 
 async def test_a_structure_is_what_whatis_shows(crash: Interpreter) -> None:

@@ -61,6 +61,8 @@ async def _ask(interpreter: Interpreter, query: SymbolsQuery) -> Symbols:
     try:
         return await interpreter.ask(query, interpreter.progress)
     except QueryError as error:
+        if error.kind != "bad-query":
+            raise
         raise CommandError(f"symbol not found: {query.name}") from error
 
 

@@ -42,6 +42,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
 async def _shown(interpreter: Interpreter, task: Task, member: str, radix: int) -> str:
     """One member, or all there is of the task_struct and the thread_info in it."""
     found = []
+    why = "not a task_struct or thread_info member"
     # thread_info is the first member of task_struct where CONFIG_THREAD_INFO_IN_TASK is set.
     for type_ in ("struct task_struct", "struct thread_info"):
         query = StructQuery(type=type_, address=f"{task.task:#x}", members=member)
@@ -50,10 +51,12 @@ async def _shown(interpreter: Interpreter, task: Task, member: str, radix: int) 
         except QueryError as error:
             if not member:
                 raise CommandError(f"task: {error}") from error
+            if error.kind != "bad-query":
+                why = str(error)
             continue
         found.append(
             layout.text(query, layout.in_hexadecimal(structure) if radix == 16 else structure)
         )
     if not found:
-        return f"task: {member}: not a task_struct or thread_info member"
+        return f"task: {member}: {why}"
     return ("\n" if member else "\n\n").join(found)
