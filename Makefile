@@ -29,7 +29,7 @@ check: $(TEST)/ready
 
 lab: $(TEST)/ready
 	$(TEST)/bin/python -m tests.lab build
-	-$(TEST)/bin/python -m tests.lab build deadlock machine-check --kernel newest
+	-$(TEST)/bin/python -m tests.lab build deadlock machine-check remote-stuck --kernel newest
 
 test-lab: $(TEST)/ready
 	$(TEST)/bin/pytest -n 3 --dist worksteal -m lab tests/on_lab

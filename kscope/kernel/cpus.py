@@ -13,6 +13,7 @@ from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from kscope.kernel.access.lists import collect
 from kscope.kernel.access.reading import READ_ERRORS, Readings
 from kscope.kernel.death.panic import panic_cpu
+from kscope.kernel.machine.clocks import jiffy_ns
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.kernel.processor.cpu_spinning import spinning
 from kscope.kernel.processor.cpu_stacks import (
@@ -27,7 +28,7 @@ from kscope.kernel.processor.ipis import current_csd, ipis
 from kscope.kernel.processor.rcu import rcu
 from kscope.kernel.processor.registers import RegisterSources, cpu_mask
 from kscope.kernel.processor.runqueues import Runqueue
-from kscope.kernel.processor.timers import jiffy_ns, timers
+from kscope.kernel.processor.timers import timers
 from kscope.kernel.processor.watchdog import lockup, threshold_seconds, tick, watchdog
 from kscope.kernel.processor.work_pools import work_pools
 from kscope.kernel.unwinding.stack_words import stack_words

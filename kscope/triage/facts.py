@@ -6,9 +6,9 @@ from functools import cached_property
 from kscope.kernel.cpus import cpus
 from kscope.kernel.locks import read_locks
 from kscope.kernel.machine.block_requests import Request, requests_in_flight
+from kscope.kernel.machine.clocks import jiffy_ns
 from kscope.kernel.machine.memory_zones import Zone, memory_zones
 from kscope.kernel.process.task_table import task_rows, task_table
-from kscope.kernel.processor.timers import jiffy_ns
 from kscope.model.base import Unreadable
 from kscope.model.cpus import Cpu, Cpus, CpusQuery
 from kscope.model.locks import Blocked, Lock, Locks

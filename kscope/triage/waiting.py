@@ -6,7 +6,7 @@ seconds.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.durations import in_words
@@ -50,13 +50,16 @@ def overdue_devices(facts: Facts) -> tuple[str, ...]:
         return ()
 
 
-def overdue_servers(facts: Facts) -> Mapping[str, Sequence[Blocked]]:
-    """The tasks that wait for each server that somebody has been waiting for that long."""
-    found: dict[str, list[Blocked]] = defaultdict(list)
+def overdue_servers(facts: Facts) -> Sequence[Sequence[Blocked]]:
+    """The tasks that wait for a server that somebody has been waiting for that long, by server."""
+    found: dict[tuple[str, int], list[Blocked]] = defaultdict(list)
     for task in facts.locks.blocked:
         if task.asked is not None:
-            found[task.asked.server].append(task)
-    return {server: tasks for server, tasks in found.items() if waited(tasks) >= LONG_NS}
+            # There may be many connections to an RPC server; a FUSE server of the same place in
+            # another container is another one.
+            connection = task.asked.connection if task.asked.kind == "fuse" else 0
+            found[task.asked.server, connection].append(task)
+    return [tasks for tasks in found.values() if waited(tasks) >= LONG_NS]
 
 
 def waited(tasks: Iterable[Blocked]) -> int:

@@ -203,6 +203,7 @@ STATES = {
     ("hog-until-stuck", False): "UN",
     # In remote-task.c, as is another ("read", False).
     ("serve", False): "IN",
+    ("mount", False): "UN",
     ("stat", False): "UN",
     ("write", False): "UN",
 }

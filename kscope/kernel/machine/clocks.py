@@ -12,6 +12,16 @@ from kscope.kernel.access.reading import READ_ERRORS
 _SECOND = 1_000_000_000
 
 
+_HZ_SHIFT = 8
+"""``JIFFIES_SHIFT`` of kernel/time/jiffies.c."""
+
+
+def jiffy_ns(program: Program) -> int:
+    """The length of a jiffy: the kernel's HZ is a constant that only its debug info's macros have,
+    but the clock source made of jiffies is scaled by it."""
+    return int(program["clocksource_jiffies"].mult.value_()) >> _HZ_SHIFT
+
+
 class Clocks:
     """A target's clocks, each read when it is first needed; ``None`` where one cannot be read."""
 
@@ -28,9 +38,9 @@ class Clocks:
 
     @cached_property
     def ticks_per_second(self) -> int | None:
-        """CONFIG_HZ. The kernel keeps the length of a tick, adjusted by NTP by a few millionths."""
+        """CONFIG_HZ."""
         try:
-            return round(_SECOND / int(self._program["tick_nsec"]))
+            return round(_SECOND / jiffy_ns(self._program))
         except (*READ_ERRORS, ZeroDivisionError):
             return None
 

@@ -14,21 +14,13 @@ from drgn.helpers.linux.timer import hrtimer_clock_base_for_each, timer_base_nam
 from kscope.kernel.access.lists import collect
 from kscope.kernel.access.members import number
 from kscope.kernel.access.reading import READ_ERRORS, Readings
+from kscope.kernel.machine.clocks import jiffy_ns
 from kscope.model.base import Address
 from kscope.model.cpus import Function, Timer, TimerBase, Timers
 from kscope.model.text import printable
 
-_HZ_SHIFT = 8
-"""``JIFFIES_SHIFT`` of kernel/time/jiffies.c."""
-
 # enum hrtimer_base_type; the functions that read each clock, as crash names them.
 _CLOCKS = ("ktime_get", "ktime_get_real", "ktime_get_boottime", "ktime_get_clocktai")
-
-
-def jiffy_ns(program: Program) -> int:
-    """The length of a jiffy: the kernel's HZ is a constant that only its debug info's macros have,
-    but the clock source made of jiffies is scaled by it."""
-    return int(program["clocksource_jiffies"].mult.value_()) >> _HZ_SHIFT
 
 
 def function_at(program: Program, address: int) -> Function:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from drgn import Object, Program, cast, container_of
+from drgn import Object, Program, cast, container_of, offsetof
 from drgn.helpers.linux.fs import mount_dst, mount_src, super_block_for_each_mount
 from drgn.helpers.linux.list import list_for_each_entry
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.machine.clocks import Clocks
 from kscope.model.base import Address
 from kscope.model.locks import Unanswered
 from kscope.model.text import printable
@@ -20,6 +21,7 @@ _HASH_SIZE = 256
 """``FUSE_PQ_HASH_SIZE`` of fs/fuse/fuse_i.h: how many lists ``fuse_pqueue.processing`` has."""
 
 _MOST = 10_000
+_MOST_FILES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Connection:
     connected: bool
     filesystem: str
     """Such as ``fuse.sshfs archive:/srv``."""
+    structure: str
+    """The type of what says how many there are, and whether it is connected."""
+    address: int
+    """Its address."""
 
 
 def asked(program: Program, queue: int) -> Unanswered | None:
@@ -59,38 +65,67 @@ def asked_for_folios(program: Program, super_block: Object) -> dict[int, Unanswe
     return found
 
 
-def _requests(connection: Object) -> Iterator[Object]:
-    """Those that wait for their turn, those that the server has not read, and those it has."""
-    lists = [connection.bg_queue, connection.iq.pending]
-    for device in list_for_each_entry("struct fuse_dev", connection.devices.address_of_(), "entry"):
-        lists += [device.pq.io, *(device.pq.processing[index] for index in range(_HASH_SIZE))]
-    for head in lists:
-        yield from list_for_each_entry("struct fuse_req", head.address_of_(), "list")
+def connection_of(program: Program, address: int) -> Connection:
+    """
+    :param address: ``struct fuse_conn *``
+    :raises READ_ERRORS: if it cannot be read.
+    """
+    connection = Object(program, "struct fuse_conn", address=address).address_of_()
+    channel = _channel(connection)
+    return Connection(
+        number=int(connection.dev.value_()),
+        waiting=int(channel.num_waiting.counter.value_()),
+        connected=bool(channel.connected.value_()),
+        filesystem=_filesystem(connection),
+        structure=channel.type_.type.tag,
+        address=channel.value_(),
+    )
 
 
-def _folios(request: Object) -> Iterator[int]:
-    arguments = request.args
-    if not arguments.in_pages and not arguments.out_pages:
+def servers_of(program: Program, address: int, tasks: Iterable[int]) -> Iterator[int]:
+    """Those tasks that have the other end of a connection open: its server, mostly.
+
+    :param address: ``struct fuse_conn *``
+    :param tasks: addresses of ``struct task_struct``; one that cannot be read is left out.
+    :raises READ_ERRORS: if the connection cannot be read.
+    """
+    connection = Object(program, "struct fuse_conn", address=address).address_of_()
+    devices = {device.value_() for device in _devices(connection)}
+    offset = offsetof(program.type("struct file"), "private_data")
+    for task in tasks:
+        try:
+            if any(
+                program.read_u64(file + offset) in devices for file in _open_files(program, task)
+            ):
+                yield task
+        except READ_ERRORS:
+            continue
+
+
+def _open_files(program: Program, task: int) -> Iterator[int]:
+    files = Object(program, "struct task_struct", address=task).files
+    if not files:
         return
-    pages = container_of(arguments, request.prog_.type("struct fuse_args_pages"), "args")
-    try:
-        # In a union with pages since v6.13 and later stable kernels of v6.12, alone since v6.14.
-        array, count = pages.folios, pages.num_folios
-    except AttributeError:
-        array, count = pages.pages, pages.num_pages
-    for index in range(min(count.value_(), _MOST)):
-        yield array[index].value_()
+    table = files.fdt.read_()
+    for index in range(min(table.max_fds.value_(), _MOST_FILES)):
+        file = table.fd[index].value_()
+        if file:
+            yield file
+
+
+# A request, and what it says.
 
 
 def _request(program: Program, request: Object) -> Unanswered:
+    connection = _connection(request)
     return Unanswered(
         kind="fuse",
-        server=f"FUSE server of {_where(request.fm.sb)}",
+        server=f"FUSE server of {_where(connection)}",
         operation=_operation(program, request),
         progress=_progress(program, request),
-        age_ns=None,
+        age_ns=_age_ns(program, request),
         request=Address(request.value_()),
-        connection=Address(request.fm.fc.value_()),
+        connection=Address(connection.value_()),
     )
 
 
@@ -122,71 +157,91 @@ def _progress(program: Program, request: Object) -> str:
     return f"{words}, interrupted by a signal" if bits.get("FR_INTERRUPTED") else words
 
 
-def _where(block: Object) -> str:
-    """The first place where a filesystem is mounted; what it is where that cannot be read."""
+def _age_ns(program: Program, request: Object) -> int | None:
     try:
-        for mount in super_block_for_each_mount(block):
-            return printable(mount_dst(mount))
+        created: int = request.create_time.value_()
     except READ_ERRORS:
-        pass
-    return _filesystem(block)
+        return None  # before v6.14, which has it for timeouts
+    clocks = Clocks(program)
+    if not created or clocks.jiffies is None or not clocks.ticks_per_second:
+        return None
+    return max(0, clocks.jiffies - created) * 1_000_000_000 // clocks.ticks_per_second
 
 
-def _filesystem(block: Object) -> str:
-    kind = printable(block.s_type.name.string_())
-    if block.s_subtype:
-        kind += f".{printable(block.s_subtype.string_())}"
-    for mount in super_block_for_each_mount(block):
-        return f"{kind} {printable(mount_src(mount))}"
-    return kind
+def _folios(request: Object) -> Iterator[int]:
+    arguments = request.args
+    if not arguments.in_pages and not arguments.out_pages:
+        return
+    pages = container_of(arguments, request.prog_.type("struct fuse_args_pages"), "args")
+    try:
+        # In a union with pages since v6.13 and later stable kernels of v6.12, alone since v6.14.
+        array, count = pages.folios, pages.num_folios
+    except AttributeError:
+        array, count = pages.pages, pages.num_pages
+    for index in range(min(count.value_(), _MOST)):
+        yield array[index].value_()
 
 
-def connection_of(program: Program, address: int) -> Connection:
-    """
-    :param address: ``struct fuse_conn *``
-    :raises READ_ERRORS: if it cannot be read.
-    """
-    connection = Object(program, "struct fuse_conn", address=address)
-    mounts = list_for_each_entry("struct fuse_mount", connection.mounts.address_of_(), "fc_entry")
-    return Connection(
-        number=int(connection.dev.value_()),
-        waiting=int(connection.num_waiting.counter.value_()),
-        connected=bool(connection.connected.value_()),
-        filesystem=next((_filesystem(mount.sb) for mount in mounts), ""),
+# A connection, and what it has.
+
+
+def _connection(request: Object) -> Object:
+    try:
+        return request.chan.conn
+    except AttributeError:
+        return request.fm.fc
+
+
+def _channel(connection: Object) -> Object:
+    """What has its requests: itself, in newer kernels (v7.3 for one) a ``fuse_chan``."""
+    try:
+        return connection.chan
+    except AttributeError:
+        return connection
+
+
+def _devices(connection: Object) -> Iterator[Object]:
+    """Its other ends: what opening /dev/fuse has made."""
+    yield from list_for_each_entry(
+        "struct fuse_dev", _channel(connection).devices.address_of_(), "entry"
     )
 
 
-def servers_of(program: Program, address: int, tasks: Iterable[int]) -> Iterator[int]:
-    """Those tasks that have the other end of a connection open: its server, mostly.
-
-    :param address: ``struct fuse_conn *``
-    :param tasks: addresses of ``struct task_struct``; one that cannot be read is left out.
-    :raises READ_ERRORS: if the connection cannot be read.
-    """
-    connection = Object(program, "struct fuse_conn", address=address)
-    devices = {
-        device.value_()
-        for device in list_for_each_entry(
-            "struct fuse_dev", connection.devices.address_of_(), "entry"
-        )
-    }
-    offset = program.type("struct file").member("private_data").bit_offset // 8
-    for task in tasks:
-        try:
-            if any(
-                program.read_u64(file + offset) in devices for file in _open_files(program, task)
-            ):
-                yield task
-        except READ_ERRORS:
-            continue
+def _requests(connection: Object) -> Iterator[Object]:
+    """Those that wait for their turn, those that the server has not read, and those it has."""
+    channel = _channel(connection)
+    lists = [channel.bg_queue, channel.iq.pending]
+    for device in _devices(connection):
+        lists += [device.pq.io, *(device.pq.processing[index] for index in range(_HASH_SIZE))]
+    for head in lists:
+        yield from list_for_each_entry("struct fuse_req", head.address_of_(), "list")
 
 
-def _open_files(program: Program, task: int) -> Iterator[int]:
-    files = Object(program, "struct task_struct", address=task).files
-    if not files:
-        return
-    table = files.fdt.read_()
-    for index in range(min(table.max_fds.value_(), 1 << 16)):
-        file = table.fd[index].value_()
-        if file:
-            yield file
+def _where(connection: Object) -> str:
+    """The first place where its filesystem is mounted; what it is where that cannot be read."""
+    try:
+        for block in _super_blocks(connection):
+            for mount in super_block_for_each_mount(block):
+                return printable(mount_dst(mount))
+    except READ_ERRORS:
+        pass
+    return _filesystem(connection)
+
+
+def _filesystem(connection: Object) -> str:
+    """Such as ``fuse.sshfs archive:/srv``."""
+    for block in _super_blocks(connection):
+        kind = printable(block.s_type.name.string_())
+        if block.s_subtype:
+            kind += f".{printable(block.s_subtype.string_())}"
+        for mount in super_block_for_each_mount(block):
+            return f"{kind} {printable(mount_src(mount))}"
+        return kind
+    return "a filesystem that is not mounted"
+
+
+def _super_blocks(connection: Object) -> Iterator[Object]:
+    mounts = list_for_each_entry("struct fuse_mount", connection.mounts.address_of_(), "fc_entry")
+    for mount in islice(mounts, _MOST):
+        if mount.sb:
+            yield mount.sb

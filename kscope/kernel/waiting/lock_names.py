@@ -119,9 +119,9 @@ def _which(program: Program, type_name: str, address: int, member: str) -> str:
             return f" ({printable(owner.comm.string_())} {owner.pid.value_()})" if owner else ""
         if "vfs_inode" in member or type_name == "inode":
             inode = container if type_name == "inode" else container.vfs_inode
-            for dentry in hlist_for_each_entry(
-                "struct dentry", inode.i_dentry.address_of_(), "d_u.d_alias"
-            ):
+            # In newer kernels (v7.3 for one), the union is an anonymous one.
+            link = "d_u.d_alias" if program.type("struct dentry").has_member("d_u") else "d_alias"
+            for dentry in hlist_for_each_entry("struct dentry", inode.i_dentry.address_of_(), link):
                 path = printable(dentry_path(dentry)) or "/"
                 filesystem = printable(inode.i_sb.s_id.string_())
                 return f" ({path} on {filesystem})"

@@ -108,8 +108,11 @@ def _request(program: Program, task: Object) -> Unanswered:
 
 
 def _procedure(procedure: Object) -> str:
-    name = procedure.p_name
-    return printable(name.string_()) if name else f"procedure {procedure.p_proc.value_()}"
+    """Its name; the one that every program has, which asks for nothing, has none."""
+    if procedure.p_name:
+        return printable(procedure.p_name.string_())
+    number = procedure.p_proc.value_()
+    return f"procedure {number}" if number else "NULL"
 
 
 def _server(transport: Object) -> str:

@@ -62,7 +62,7 @@ def _in_chains(facts: Facts) -> set[int]:
             found.add(root.pid)
     devices = overdue_devices(facts)
     found.update(task.pid for task in facts.locks.blocked if task.device in devices)
-    found.update(task.pid for tasks in overdue_servers(facts).values() for task in tasks)
+    found.update(task.pid for tasks in overdue_servers(facts) for task in tasks)
     if _is_told_of_memory(facts):
         found.update(task.pid for task in reclaiming(facts))
     return found

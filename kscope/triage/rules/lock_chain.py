@@ -68,7 +68,7 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
         explanation = f"{owner.comm} {owner.pid} {owner.doing}. Until it goes on, nobody does. "
     if owner is not None and owner.device in overdue_devices(facts):
         explanation += f"{owner.device} does not answer, so they are all victims of that. "
-    if owner is not None and owner.asked and owner.asked.server in overdue_servers(facts):
+    if owner is not None and owner.asked and any(owner in t for t in overdue_servers(facts)):
         explanation += f"{owner.asked.server} does not answer, so they are all victims of that. "
     modes = {waiter.mode for waiter in lock.waiters}
     if {"read", "write"} <= modes:

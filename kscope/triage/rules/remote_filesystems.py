@@ -18,33 +18,39 @@ from kscope.triage.waiting import lasting, overdue_servers, severity_of, waited
 
 _MOST_SHOWN = 6
 
+_RPC_WAY_OUT = (
+    "A request on a hard mount is repeated for ever. Its task goes on when the server is back, or "
+    "ends if it is killed; umount -f makes all requests of a filesystem fail."
+)
+
 _SECONDS_FOR_FILES = 2.0
 """How long open files are gone through for who serves a FUSE filesystem."""
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
-    for server, tasks in overdue_servers(facts).items():
+    for tasks in overdue_servers(facts):
         requests = {task.asked.request: task.asked for task in tasks if task.asked is not None}
-        yield _finding(facts, server, tasks, list(requests.values()))
+        yield _finding(facts, tasks, list(requests.values()))
 
 
-def _finding(
-    facts: Facts, server: str, tasks: Sequence[Blocked], requests: Sequence[Unanswered]
-) -> Finding:
+def _finding(facts: Facts, tasks: Sequence[Blocked], requests: Sequence[Unanswered]) -> Finding:
     longest = waited(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''} blocked"
     connections = tuple(dict.fromkeys(request.connection for request in requests))
     tell = _of_rpc if requests[0].kind == "rpc" else _of_fuse
-    explanation, evidence = tell(facts, connections[0])
+    told = [tell(facts, connection) for connection in connections[:_MOST_SHOWN]]
+    words = dict.fromkeys(each for each, _ in told)
+    if requests[0].kind == "rpc":
+        words[_RPC_WAY_OUT] = None
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
-        title=f"{server} does not answer: {count}{lasting(longest)}",
-        explanation=f"{explanation} Whoever waits for a lock of one of these tasks is a victim, "
-        "too.",
+        title=f"{requests[0].server} does not answer: {count}{lasting(longest)}",
+        explanation=f"{' '.join(words)} Whoever waits for a lock of one of these tasks is a "
+        "victim, too.",
         evidence=(
             *map(_of_request, requests[:_MOST_SHOWN]),
-            *evidence,
+            *(each for _, evidence in told for each in evidence),
             *(of_task(task) for task in tasks[:_MOST_SHOWN]),
         ),
         duration_ns=longest or None,
@@ -77,7 +83,7 @@ def _of_rpc(facts: Facts, address: Address) -> tuple[str, tuple[Evidence, ...]]:
         return "What its connection is like could not be read.", (unread,)
     called = f"connection ({transport.protocol} port {transport.port})"
     state = "connected" if transport.connected else "not connected"
-    text = f"{state}, {transport.in_flight} requests without an answer"
+    text = f"{state}, {_requests(transport.in_flight)} without an answer"
     evidence = [of_object(label, text, struct, address, "state,queuelen")]
     if not transport.connected:
         words = (
@@ -90,10 +96,6 @@ def _of_rpc(facts: Facts, address: Address) -> tuple[str, tuple[Evidence, ...]]:
         more, seen = _of_socket(facts, address)
         words = f"The {called} is up{more}"
         evidence.append(seen)
-    words += (
-        " A request on a hard mount is repeated for ever. Its task goes on when the server is "
-        "back, or ends if it is killed; umount -f makes all requests of a filesystem fail."
-    )
     return words, tuple(evidence)
 
 
@@ -129,18 +131,16 @@ def _of_socket(facts: Facts, address: Address) -> tuple[str, Evidence]:
 
 def _of_fuse(facts: Facts, address: Address) -> tuple[str, tuple[Evidence, ...]]:
     """Who serves the filesystem, in words and as evidence."""
-    struct = "fuse_conn"
     try:
         connection = connection_of(facts.program, address)
     except READ_ERRORS as error:
         text = f"cannot be read: {reason(error)}"
-        unread = of_object(f"connection {address:x}", text, struct, address)
+        unread = of_object(f"connection {address:x}", text, "fuse_conn", address)
         return "What its connection is like could not be read.", (unread,)
     state = "connected" if connection.connected else "not connected any more"
-    text = f"{connection.filesystem}: {state}, {connection.waiting} requests without an answer"
-    seen = of_object(
-        f"connection {connection.number}", text, struct, address, "dev,num_waiting,connected"
-    )
+    text = f"{connection.filesystem}: {state}, {_requests(connection.waiting)} without an answer"
+    label, members = f"connection {connection.number}", "num_waiting,connected"
+    seen = of_object(label, text, connection.structure, connection.address, members)
     servers, unfinished = _servers(facts, address)
     if servers:
         names = " and ".join(f"{server.comm} {server.pid}" for server in servers)
@@ -149,10 +149,14 @@ def _of_fuse(facts: Facts, address: Address) -> tuple[str, tuple[Evidence, ...]]
     else:
         words = f"Nobody was found who has the device of {connection.filesystem} open{unfinished}."
     words += (
-        f" If it is not to be brought to answer, `echo 1 > /sys/fs/fuse/connections/"
-        f"{connection.number}/abort` makes all requests fail, and the filesystem with them."
+        f" `echo 1 > /sys/fs/fuse/connections/{connection.number}/abort` makes all requests fail, "
+        "and the filesystem with them."
     )
     return words, (seen, *(_of_server(facts, server) for server in servers))
+
+
+def _requests(count: int) -> str:
+    return f"{count} request{'' if count == 1 else 's'}"
 
 
 def _servers(facts: Facts, address: Address) -> tuple[list[Task], str]:
