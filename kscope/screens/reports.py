@@ -51,8 +51,8 @@ class Reports:
         return not self._change.is_set() and not self.problem
 
     async def open(self) -> None:
-        """Load it, if that was not done before."""
-        if self._opening is None:
+        """Load it, if that was not done before; once more if it is not known which dump it is."""
+        if self._opening is None or (self._opening.done() and self._storage is None):
             self._opening = asyncio.create_task(self._open())
         await asyncio.shield(self._opening)
 
@@ -107,6 +107,7 @@ class Reports:
         """Save until there is nothing left to save; a full disk is tried again and again."""
         await asyncio.sleep(_SAVE_AFTER_SECONDS)
         while self._change.is_set():
+            await self.open()
             if not await self.save():
                 await asyncio.sleep(_RETRY_SECONDS)
 
