@@ -464,6 +464,32 @@ async def test_the_code_of_a_command_is_not_that_of_what_else_is_asked_meanwhile
     assert beside.drgn == alone.drgn
 
 
+@pytest.mark.parametrize(
+    ("line", "codes", "nothing_of"),
+    [
+        ("search -t init_task", ["wanted = "], "task_rss"),
+        ("sym schedule do_exit", ["prog.symbols('schedule')", "prog.symbols('do_exit')"], ""),
+        ("task 1", ['"struct task_struct"', '"struct thread_info"'], "task_rss"),
+        ("foreach bt", ["for cpu in [", "for task in ["], "task_rss"),
+        ("sym -p ffffffffa8000000", ["prog.symbols('"], "identify_address"),
+    ],
+)
+async def test_the_code_is_for_all_that_a_command_shows_and_for_nothing_else(
+    crash: Interpreter, line: str, codes: list[str], nothing_of: str
+) -> None:
+    drgn = (await crash.run(line)).drgn
+    assert [code for code in codes if code not in drgn] == []
+    assert not nothing_of or nothing_of not in drgn
+    compile(drgn, line, "exec")
+
+
+@pytest.mark.parametrize("line", ["set 1", "help", "foreach 1 files"])
+async def test_where_there_is_no_code_none_is_made_of_what_was_looked_up(
+    crash: Interpreter, line: str
+) -> None:
+    assert not (await crash.run(line)).drgn
+
+
 async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:
     path = tmp_path / "out"
     found = await crash.run(f"ps > {path}")

@@ -54,7 +54,7 @@ async def complete(interpreter: Interpreter, text: str) -> Completion:
     if words and word:
         return _among(before, word, words)
     if word and command in _NAMES_OF_THE_KERNEL:
-        found = await interpreter.ask(CompletionQuery(text=word, limit=60))
+        found = await interpreter.look_up(CompletionQuery(text=word, limit=60))
         names = [candidate.text for candidate in found.candidates]
         # A member may follow.
         return _among(before, word, names, end="")
@@ -71,7 +71,7 @@ def _last_word(text: str) -> tuple[str, str]:
 
 
 async def _commands(interpreter: Interpreter) -> set[str]:
-    known = await interpreter.ask(CommandsQuery())
+    known = await interpreter.look_up(CommandsQuery())
     return {
         *answered_here(), *interpreter.aliases, *BUILTIN_ALIASES,
         *(command.name for command in known.commands), "q",

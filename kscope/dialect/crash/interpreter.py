@@ -5,7 +5,6 @@ crash's layout; every other is left to drgn's crash mode. Neither knows of pipes
 output goes into the user's pipeline or file here, on the side of the one who typed the line.
 """
 
-import contextlib
 import importlib
 import pkgutil
 import re
@@ -49,7 +48,7 @@ _LARGEST_FILE = 16 << 20
 
 
 _ANSWERED: ContextVar[list[tuple[Query[Any], Result]] | None] = ContextVar("answered", default=None)
-"""What the command that runs in this asyncio task has asked, with the answers: others ask
+"""What the command that runs in this asyncio task is about, with the answers: others ask
 meanwhile, as another line does and the completion of the next one."""
 
 
@@ -120,11 +119,17 @@ class Interpreter:
         self._values = 0
 
     async def ask(self, query: Query[R], progress: Callable[[Progress], None] | None = None) -> R:
-        """Ask a Query, and remember for the command that asks what was answered."""
-        result = await self._asker(query, progress)
+        """Ask what a command is about, and remember what was answered."""
+        result = await self.look_up(query, progress)
         if (answered := _ANSWERED.get()) is not None:
             answered.append((query, result))
         return result
+
+    async def look_up(
+        self, query: Query[R], progress: Callable[[Progress], None] | None = None
+    ) -> R:
+        """Ask what a command has to know before it can ask what it is about."""
+        return await self._asker(query, progress)
 
     # Lines.
 
@@ -247,7 +252,7 @@ class Interpreter:
         return await self.drgn(line, text=text)
 
     async def _is_drgns(self, name: str) -> bool:
-        known = await self.ask(CommandsQuery(), self.progress)
+        known = await self.look_up(CommandsQuery(), self.progress)
         return name == "drgn" or any(command.name == name for command in known.commands)
 
     async def drgn(self, line: CrashLine, *, text: str = "", task: Address | None = None) -> Output:
@@ -277,7 +282,7 @@ class Interpreter:
 
     async def tasks(self) -> Tasks:
         """Every task."""
-        return await self.ask(TasksQuery(), self.progress)
+        return await self.look_up(TasksQuery(), self.progress)
 
     async def context(self) -> Context:
         """The current task: the panic task until ``set`` names another."""
@@ -315,11 +320,12 @@ class Interpreter:
 
 
 def _drgn_code(answered: Sequence[tuple[Query[Any], Result]]) -> str:
-    """Code for what was asked last, which is what the command is about."""
-    for query, result in reversed(answered):
-        with contextlib.suppress(LookupError):
-            return views.equivalent(query, result).drgn
-    return ""
+    """Code for all that a command asked; empty if there is none for a part of it."""
+    try:
+        codes = [views.equivalent(query, result).drgn for query, result in answered]
+    except LookupError:
+        return ""
+    return "\n".join(dict.fromkeys(codes)) if all(codes) else ""
 
 
 def _starred(line: CrashLine) -> CrashLine:

@@ -63,7 +63,7 @@ def leaves_out_idle(options: dict[str, str]) -> bool:
 
 
 async def _cpus(interpreter: Interpreter, wanted: str) -> list[int]:
-    answer = await interpreter.ask(CpusQuery(), interpreter.progress)
+    answer = await interpreter.look_up(CpusQuery(), interpreter.progress)
     known = [cpu.cpu for cpu in answer.cpus]
     if wanted in ("a", "all"):
         return known

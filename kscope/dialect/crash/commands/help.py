@@ -27,7 +27,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     help_: str = f"NAME\n  {name} - {module.SUMMARY}\n\nSYNOPSIS\n  " + module.USAGE.replace(
         "\n", "\n  "
     )
-    known = await interpreter.ask(CommandsQuery(), interpreter.progress)
+    known = await interpreter.look_up(CommandsQuery(), interpreter.progress)
     if not any(command.name == name for command in known.commands):
         return help_
     theirs = CrashLine(words=(Word("help", "help"), Word(name, name)))
@@ -36,7 +36,7 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
 
 
 async def _all(interpreter: Interpreter) -> str:
-    known = await interpreter.ask(CommandsQuery(), interpreter.progress)
+    known = await interpreter.look_up(CommandsQuery(), interpreter.progress)
     here = answered_here()
     rows = []
     for name in here:

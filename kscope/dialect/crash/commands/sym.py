@@ -70,9 +70,10 @@ async def _around(
     interpreter: Interpreter, address: int, *, before: bool, after: bool
 ) -> list[str]:
     """The symbol that an address lies in, with its neighbours: others may have its name."""
-    symbol, offset = await _at(interpreter, address)
+    neighbours = before or after
+    symbol, offset = await _at(interpreter, address, only=not neighbours)
     lines = [layout.line(symbol, offset)]
-    if before or after:
+    if neighbours:
         query = SymbolsQuery(name=symbol.name, before=before, after=after)
         found = (await _ask(interpreter, query)).symbols
         places = [(each.address, each.name) for each in found]
@@ -86,9 +87,13 @@ async def _around(
     return lines
 
 
-async def _at(interpreter: Interpreter, address: int) -> tuple[NamedSymbol, int]:
-    """The symbol that an address lies in, and how far behind it begins."""
-    found = await interpreter.ask(AddressQuery(address=f"{address:#x}"), interpreter.progress)
+async def _at(interpreter: Interpreter, address: int, *, only: bool) -> tuple[NamedSymbol, int]:
+    """The symbol that an address lies in, and how far behind it begins.
+
+    :param only: whether that is all that is shown.
+    """
+    ask = interpreter.ask if only else interpreter.look_up
+    found = await ask(AddressQuery(address=f"{address:#x}"), interpreter.progress)
     symbol = found.symbol
     if symbol is None:
         raise CommandError(f"symbol not found: {address:x}")
