@@ -40,8 +40,6 @@ class Search(Result, frozen=True, kw_only=True):
     first: int = 0
     """Number of the first of ``hits``: a part of a long search holds only those that are new."""
     bytes_searched: int = 0
-    bytes_missing: int = 0
-    """Of memory that is not in the dump."""
     truncated: bool = False
     """Whether there may be more than were asked for."""
 
