@@ -170,8 +170,8 @@ def _wait_lines(locks: Locks, row: Task) -> Iterator[Line]:
         lock = by_address.get(blocked.lock) if blocked.lock is not None else None
         if lock is not None:
             yield line(("wants ", "dim"), f"{lock.kind} ", _lock(lock), *_owner(lock))
-        elif blocked.doing and blocked.category is not None:
-            yield line(("waits for ", "dim"), blocked.doing)
+        if blocked.category is not None and (lock is None or blocked.asked is not None):
+            yield line(blocked.doing)
     for lock in locks.locks:
         if lock.owner is not None and lock.owner_task == row.task:
             count = len(lock.waiters)

@@ -26,7 +26,10 @@ FAILED = (
 SOUND = ("sysrq", "offline-cpu", "cpus64", "many")
 """Guests with nothing wrong in them, however they were dumped."""
 
-STUCK = ("deadlock", "hard-lockup", "io-stuck", "memory-low", "stuck-cpus", "deferred-work")
+STUCK = (
+    "deadlock", "hard-lockup", "io-stuck", "memory-low", "stuck-cpus", "deferred-work",
+    "remote-stuck",
+)  # fmt: skip
 """Guests that did not panic and have something wrong."""
 
 
@@ -43,6 +46,7 @@ WRONG = {
     ),
     "io-stuck": ("frozen-filesystems", "block-requests", "lock-chain", "blocked-tasks"),
     "memory-low": ("memory-exhausted",),
+    "remote-stuck": ("remote-filesystems", "lock-chain"),
     "deferred-work": ("cpu-stuck", "stuck-work", "earlier-reports"),
     "machine-check": ("hardware-errors",),
 }  # fmt: skip

@@ -18,6 +18,8 @@ from kscope.model.base import Address
 from kscope.model.locks import Blocked
 from kscope.model.survey import Finding, Survey, SurveyQuery
 from kscope.model.target import OpenQuery
+from kscope.model.task import TaskQuery
+from kscope.screens.task_lines import stack_lines
 from kscope.session.answering import answer, finish
 from kscope.target.btf import ModulesBesideDwarf
 from kscope.target.opening import open_target
@@ -159,6 +161,14 @@ def test_requests_were_sent_that_the_network_does_not_acknowledge(
     assert "(tcp port 2049) is up, but what was sent last is not ack" in finding.explanation
 
 
+def test_the_filesystems_of_an_nfs_server_are_told_with_where_they_are_mounted(
+    stuck: LabDump, survey: Survey
+) -> None:
+    nfs = server(stuck, "nfs")
+    finding = about(survey, stuck, "nfs")
+    assert evidence(finding, "filesystem") == [f"{nfs['address']}:/ on {nfs['mounted']}"]
+
+
 def test_a_server_that_takes_what_is_sent_and_says_nothing_is_told_from_a_network_that_is_down(
     stuck: LabDump, survey: Survey
 ) -> None:
@@ -214,6 +224,17 @@ def test_locks_say_which_request_a_task_sleeps_on(target: Target) -> None:
     names = {lock.name for lock in read_locks(target).locks}
     assert sum(bool(re.fullmatch("tk_runstate of rpc_task [0-9a-f]{16}", n)) for n in names) == 4
     assert sum(bool(re.fullmatch("waitq of fuse_req [0-9a-f]{16}", n)) for n in names) == 1
+
+
+def test_what_is_shown_of_a_task_says_what_it_waits_for(
+    target: Target, blocked: dict[str, Blocked]
+) -> None:
+    locks = read_locks(target)
+    for task in (task for task in blocked.values() if task.asked is not None):
+        detail = answer(target, TaskQuery(task=str(task.pid), stack=True))
+        assert detail.stack is not None
+        lines = stack_lines(detail.stack, detail.row, locks, 100, all_symbols=False)
+        assert task.doing in ["".join(span.text for span in each) for each in lines]
 
 
 def test_servers_come_before_the_queue_behind_one_of_their_victims(

@@ -152,6 +152,17 @@ _CHARACTERS = {
 }  # fmt: skip
 
 
+_TASK_IDLE = 0x402
+
+
+def _character(task: Object) -> str:
+    """As /proc/PID/stat has it. drgn's helper takes one that is idle and may be frozen, as a thread
+    of an NFS server, for one in uninterruptible sleep.
+    """
+    idle = task.member_("__state").value_() & _TASK_IDLE == _TASK_IDLE
+    return "I" if idle else str(task_state_to_char(task))
+
+
 def test_what_ps_shows_is_what_drgns_helpers_say(dump: LabDump) -> None:
     # What lies behind the end of a truncated dump are its own types, too.
     types = "dwarf" if dump.name.startswith("truncated") else "btf"
@@ -168,7 +179,7 @@ def test_what_ps_shows_is_what_drgns_helpers_say(dump: LabDump) -> None:
             _CHARACTERS[row.state], row.cpu, row.since_last_arrival_ns, row.kthread, row.ppid,
             row.prio, row.static_prio, row.rt_priority, row.start_time_ns, row.tgid,
         ) == (
-            task_state_to_char(task), task_cpu(task), _since(task), task_is_kthread(task),
+            _character(task), task_cpu(task), _since(task), task_is_kthread(task),
             task.parent.pid.value_(), task.prio.value_(), task.static_prio.value_(),
             task.rt_priority.value_(), task.start_time.value_(), task.tgid.value_(),
         )  # fmt: skip

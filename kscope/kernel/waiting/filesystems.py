@@ -38,14 +38,15 @@ class Filesystem:
 
 def filesystems(program: Program) -> Iterator[Filesystem]:
     """All of them, a damaged one left out."""
-    for block in _super_blocks(program):
+    for block in super_blocks(program):
         try:
             yield _read(block)
         except READ_ERRORS:
             continue
 
 
-def _super_blocks(program: Program) -> Iterator[Object]:
+def super_blocks(program: Program) -> Iterator[Object]:
+    """``struct super_block *`` of each."""
     blocks = list_for_each_entry(
         "struct super_block", program["super_blocks"].address_of_(), "s_list"
     )
@@ -65,7 +66,7 @@ def _read(block: Object) -> Filesystem:
 def filesystem_of(program: Program, address: int) -> Filesystem | None:
     """The one whose ``super_block`` the lock at ``address`` is part of; none if that is damaged."""
     size = sizeof(program.type("struct super_block"))
-    for block in _super_blocks(program):
+    for block in super_blocks(program):
         if block.value_() <= address < block.value_() + size:
             try:
                 return _read(block)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from drgn import Object, Program, cast, container_of
+from drgn.helpers.linux.fs import mount_dst, mount_src, super_block_for_each_mount
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kscope.kernel.access.reading import READ_ERRORS
+from kscope.kernel.waiting.filesystems import super_blocks
 from kscope.model.base import Address
 from kscope.model.locks import Unanswered
 from kscope.model.text import printable
@@ -164,6 +166,26 @@ def transport_of(program: Program, address: int) -> Transport:
         port=_shown(transport, _DISPLAY_PORT),
         in_flight=int(transport.queuelen.counter.value_()),
     )
+
+
+def mounted_by(program: Program, address: int) -> Iterator[tuple[int, str]]:
+    """The NFS filesystems that use a connection: address of the ``super_block``, and in words where
+    it is mounted (``127.0.0.1:/ on /mail``). One that cannot be read is left out.
+
+    :param address: ``struct rpc_xprt *``
+    """
+    for block in super_blocks(program):
+        try:
+            if block.s_type.name.string_() not in (b"nfs", b"nfs4"):
+                continue
+            server = cast("struct nfs_server *", block.s_fs_info)
+            if server.client.cl_xprt.value_() != address:
+                continue
+            for mount in super_block_for_each_mount(block):
+                source, place = printable(mount_src(mount)), printable(mount_dst(mount))
+                yield block.value_(), f"{source} on {place}"
+        except READ_ERRORS:
+            continue
 
 
 def socket_of(program: Program, address: int) -> Socket | None:

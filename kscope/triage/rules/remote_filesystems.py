@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.waiting.fuse_requests import connection_of, servers_of
-from kscope.kernel.waiting.rpc_requests import socket_of, transport_of
+from kscope.kernel.waiting.rpc_requests import mounted_by, socket_of, transport_of
 from kscope.model.base import Address
 from kscope.model.durations import in_words
 from kscope.model.locks import Blocked, Unanswered
@@ -96,7 +97,18 @@ def _of_rpc(facts: Facts, address: Address) -> tuple[str, tuple[Evidence, ...]]:
         more, seen = _of_socket(facts, address)
         words = f"The {called} is up{more}"
         evidence.append(seen)
+    evidence += [
+        of_object("filesystem", mounted, "super_block", block, "s_id,s_dev,s_fs_info")
+        for block, mounted in _mounted(facts, address)
+    ]
     return words, tuple(evidence)
+
+
+def _mounted(facts: Facts, address: Address) -> list[tuple[int, str]]:
+    try:
+        return list(islice(mounted_by(facts.program, address), _MOST_SHOWN))
+    except READ_ERRORS:
+        return []  # the list of filesystems is damaged: other rules say so
 
 
 def _of_socket(facts: Facts, address: Address) -> tuple[str, Evidence]:
