@@ -48,21 +48,21 @@ def asked(program: Program, queue: int) -> Unanswered | None:
     return _request(program, request) if _operation(program, request) else None
 
 
-def asked_for_folios(program: Program, super_block: Object) -> dict[int, Unanswered]:
-    """What has been asked for folios of a FUSE filesystem, by their addresses.
+def asked_for_folios(program: Program, super_block: Object) -> Iterator[tuple[int, Unanswered]]:
+    """Folios of a FUSE filesystem, by their addresses, and what has been asked for each.
 
     :param super_block: ``struct super_block *`` of fuse or fuseblk
+    :raises READ_ERRORS: if what lies behind cannot be found.
     """
-    found: dict[int, Unanswered] = {}
     connection = cast("struct fuse_mount *", super_block.s_fs_info).fc
     for request in islice(_requests(connection), _MOST):
         try:
             folios = list(_folios(request))
-            if folios:
-                found.update(dict.fromkeys(folios, _request(program, request)))
+            asked_for = _request(program, request) if folios else None
         except READ_ERRORS:
             continue
-    return found
+        if asked_for is not None:
+            yield from ((folio, asked_for) for folio in folios)
 
 
 def connection_of(program: Program, address: int) -> Connection:
@@ -202,9 +202,8 @@ def _channel(connection: Object) -> Object:
 
 def _devices(connection: Object) -> Iterator[Object]:
     """Its other ends: what opening /dev/fuse has made."""
-    yield from list_for_each_entry(
-        "struct fuse_dev", _channel(connection).devices.address_of_(), "entry"
-    )
+    devices = _channel(connection).devices.address_of_()
+    yield from islice(list_for_each_entry("struct fuse_dev", devices, "entry"), _MOST)
 
 
 def _requests(connection: Object) -> Iterator[Object]:

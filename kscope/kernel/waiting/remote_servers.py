@@ -4,6 +4,7 @@ Who has sent a request itself sleeps on the request. Who reads or writes through
 sleeps on a folio, for which somebody has sent one: whose filesystem that is, the folio says.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 
 from drgn import Object, Program
@@ -15,12 +16,15 @@ from kscope.model.durations import in_words
 from kscope.model.locks import Unanswered
 
 _FOLIOS = {
-    "nfs": rpc_requests.asked_for_folios,
-    "nfs4": rpc_requests.asked_for_folios,
-    "fuse": fuse_requests.asked_for_folios,
-    "fuseblk": fuse_requests.asked_for_folios,
+    b"nfs": rpc_requests.asked_for_folios,
+    b"nfs4": rpc_requests.asked_for_folios,
+    b"fuse": fuse_requests.asked_for_folios,
+    b"fuseblk": fuse_requests.asked_for_folios,
 }
 """By ``file_system_type.name``."""
+
+_SECONDS = 1.0
+"""How long a filesystem's requests are gone through: a flood of writes has millions of folios."""
 
 
 class RemoteServers:
@@ -47,9 +51,23 @@ class RemoteServers:
         block = Object(self._program, "struct folio", address=address).mapping.host.i_sb
         key = block.value_()
         if key not in self._folios:
-            ask = _FOLIOS.get(block.s_type.name.string_().decode(errors="replace"))
-            self._folios[key] = {} if ask is None else ask(self._program, block)
+            self._folios[key] = self._folios_of(block)
         return self._folios[key].get(address)
+
+    def _folios_of(self, block: Object) -> Mapping[int, Unanswered]:
+        ask = _FOLIOS.get(block.s_type.name.string_())
+        found: dict[int, Unanswered] = {}
+        if ask is None:
+            return found
+        until = time.process_time() + _SECONDS
+        try:
+            for folio, request in ask(self._program, block):
+                found[folio] = request
+                if time.process_time() > until:
+                    break
+        except READ_ERRORS:
+            pass  # what was found before stands
+        return found
 
 
 def request_name(asked: Unanswered) -> str:

@@ -63,22 +63,22 @@ def asked(program: Program, runstate: int) -> Unanswered | None:
     return _request(program, task) if link.next.prev == link.address_of_() else None
 
 
-def asked_for_folios(program: Program, super_block: Object) -> dict[int, Unanswered]:
-    """What has been asked for folios of an NFS filesystem, by their addresses.
+def asked_for_folios(program: Program, super_block: Object) -> Iterator[tuple[int, Unanswered]]:
+    """Folios of an NFS filesystem, by their addresses, and what has been asked for each.
 
     :param super_block: ``struct super_block *`` of nfs or nfs4
+    :raises READ_ERRORS: if what lies behind cannot be found.
     """
-    found: dict[int, Unanswered] = {}
     client = cast("struct nfs_server *", super_block.s_fs_info).client
     tasks = list_for_each_entry("struct rpc_task", client.cl_tasks.address_of_(), "tk_task")
     for task in islice(tasks, _MOST):
         try:
             if program.symbol(task.tk_ops.value_()).name == "nfs_pgio_common_ops":
                 request = _request(program, task)
-                found.update((folio, request) for folio in _folios(task))
+                for folio in _folios(task):
+                    yield folio, request
         except READ_ERRORS:
             continue
-    return found
 
 
 def _folios(task: Object) -> Iterator[int]:
