@@ -490,6 +490,14 @@ async def test_where_there_is_no_code_none_is_made_of_what_was_looked_up(
     assert not (await crash.run(line)).drgn
 
 
+async def test_code_that_is_too_long_to_be_pasted_is_not_offered(
+    crash: Interpreter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kscope.dialect.crash.interpreter._LONGEST_CODE", 1000)
+    assert (await crash.run("bt 1")).drgn
+    assert not (await crash.run("foreach bt")).drgn
+
+
 async def test_a_redirection_says_how_much_went_where(crash: Interpreter, tmp_path: Path) -> None:
     path = tmp_path / "out"
     found = await crash.run(f"ps > {path}")

@@ -44,6 +44,8 @@ _SPELLINGS = {"p/x": "p -x", "p/d": "p -d"}
 _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: (-\w)")
 
 _DEEPEST_ALIAS = 8
+_LONGEST_CODE = 50_000
+"""Characters. Of twenty thousand tasks, each named, it would be a megabyte, which nobody pastes."""
 _LARGEST_FILE = 16 << 20
 
 
@@ -320,12 +322,13 @@ class Interpreter:
 
 
 def _drgn_code(answered: Sequence[tuple[Query[Any], Result]]) -> str:
-    """Code for all that a command asked; empty if there is none for a part of it."""
+    """Code for all that a command asked; empty if there is none for a part of it, or too much."""
     try:
         codes = [views.equivalent(query, result).drgn for query, result in answered]
     except LookupError:
         return ""
-    return "\n".join(dict.fromkeys(codes)) if all(codes) else ""
+    code = "\n".join(dict.fromkeys(codes)) if all(codes) else ""
+    return code if len(code) <= _LONGEST_CODE else ""
 
 
 def _starred(line: CrashLine) -> CrashLine:
