@@ -6,8 +6,11 @@ the RFLAGS in ``bt -a``.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import msgspec
+
 from kscope.dialect.stacks import register_lines
 from kscope.dialect.views import Equivalent
+from kscope.model.base import Address
 from kscope.model.cpus import (
     STATES,
     Cpu,
@@ -278,7 +281,11 @@ def backtrace(cpu: Cpu, *, full: bool = False, sources: bool = False, offsets: s
         if segment.kind == "user":
             lines += register_lines(segment.registers)
             break
-        if before is not None and before.kind not in ("nmi", "exception"):
+        interrupted = before is not None and before.kind not in ("nmi", "exception")
+        if interrupted and not segment.registers and frames[0].sp is not None:
+            # The handler has not saved them yet: crash takes the interrupt for a call.
+            frames[0] = msgspec.structs.replace(frames[0], sp=_interrupt_frame(frames[0].sp))
+        elif interrupted:
             # What was interrupted is not counted as a frame: the exception RIP stands for it.
             lines.append(exception_rip(frames[0]))
             lines += register_lines(segment.registers)
@@ -299,6 +306,11 @@ def backtrace(cpu: Cpu, *, full: bool = False, sources: bool = False, offsets: s
             if switched and segment.kind == "irq":
                 lines.append("--- <IRQ stack> ---")
     return "\n".join(lines)
+
+
+def _interrupt_frame(rsp: Address) -> Address:
+    """Where x86-64 saves RIP, CS, RFLAGS, RSP and SS of what it interrupts on the same stack."""
+    return Address((rsp & -16) - 5 * 8)
 
 
 def _on_other_stack(frame: CpuFrame, following: CpuFrame) -> bool:
