@@ -5,6 +5,7 @@ on the bundled dump.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from kscope.model.base import Progress, QueryError
 from kscope.model.log import LogQuery
 from kscope.model.system import SystemQuery
 from kscope.model.target import Opened, OpenQuery
+from kscope.model.tasks import TasksQuery
 from kscope.session.client import Session, _Cache
 from kscope.session.process import WorkerProcess
 
@@ -49,6 +51,19 @@ async def test_identity_arrives_before_types_are_loaded(session: Session) -> Non
     assert parts[0].debug_info is None
     assert parts[0].identity == opened.identity
     assert opened.debug_info is not None
+
+
+async def test_garbage_is_not_looked_for_in_a_large_answer(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kscope.session.client._LARGE_BYTES", 20_000)
+    await session.connect()
+    gc.unfreeze()
+    await session.ask(SystemQuery())
+    assert gc.get_freeze_count() == 0
+    tasks = await session.ask(TasksQuery())
+    assert gc.get_freeze_count() > len(tasks.tasks)
+    gc.unfreeze()
 
 
 async def test_answers_equal_those_given_in_process(session: Session, demo_target: object) -> None:
