@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from drgn import Program
 
@@ -12,7 +12,7 @@ from tests.lab.catalogue import find
 SERIES = ("6.1", "6.12")
 
 
-@cache
+@lru_cache(maxsize=4)
 def with_dwarf(series: str, name: str = "sysrq") -> Program:
     dump = find(name, series)
     prog = Program()
@@ -21,7 +21,7 @@ def with_dwarf(series: str, name: str = "sysrq") -> Program:
     return prog
 
 
-@cache
+@lru_cache(maxsize=4)
 def with_btf(series: str, name: str = "sysrq") -> Program:
     prog = Program()
     prog.set_core_dump(find(name, series).vmcore)
