@@ -35,7 +35,7 @@ def test_the_pool_that_makes_no_progress_is_found_with_its_cpu_and_for_how_long(
 ) -> None:
     assert stalled.cpus == (2,)
     assert stalled.duration_ns is not None
-    assert 30e9 < stalled.duration_ns < 60e9
+    assert 30e9 < stalled.duration_ns < 240e9
 
 
 def test_its_worker_is_to_blame_with_the_function_that_it_executes(
