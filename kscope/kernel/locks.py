@@ -232,7 +232,7 @@ class _Graph:
         node.asked = self._servers.asked(wait, node.functions) if wait is not None else None
         if node.asked is not None and wait is not None:
             node.category, node.words = "io", f"for {in_sentence(node.asked)}"
-            if not wait.name.endswith("of a folio"):
+            if not wait.is_for_folio:
                 self._names[wait.lock] = request_name(node.asked)
             return
         node.category, node.words = category_of(wait, node.functions, node.in_iowait)

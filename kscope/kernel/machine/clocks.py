@@ -11,7 +11,6 @@ from kscope.kernel.access.reading import READ_ERRORS
 
 _SECOND = 1_000_000_000
 
-
 _HZ_SHIFT = 8
 """``JIFFIES_SHIFT`` of kernel/time/jiffies.c."""
 

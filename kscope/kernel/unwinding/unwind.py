@@ -25,7 +25,7 @@ _BOTTOM = re.compile(
 )
 """Functions that nothing in the kernel called: a stack that ends in one is whole."""
 
-_FIRST_STEPS = re.compile(r"ret_from_fork(_asm)?")
+_FIRST_STEPS = ("ret_from_fork", "ret_from_fork_asm")
 """Where a new task begins; its stack is made as if that had called __switch_to_asm()."""
 
 _BUILD_DIRECTORY = re.compile(r"^/.*?/linux[^/]*/")
@@ -56,6 +56,12 @@ class Unwinder:
         self._program: Program = target.program
         self._pointer = self._program.type("struct task_struct *")
         self._known_labels: list[tuple[str, int]] | None = None
+        self._first_steps: dict[int, str] = {}
+        """By their addresses, where nothing returns to: a return address is looked up one byte
+        lower, in the function that called, and what lies below these is another function."""
+        for name in _FIRST_STEPS:
+            with contextlib.suppress(LookupError):
+                self._first_steps[self._program.symbol(name).address] = name
         self._described: dict[tuple[int, bool], tuple[Frame, ...]] = {}
 
     def task(self, address: int) -> Object:
@@ -72,20 +78,10 @@ class Unwinder:
 
     def _never_ran(self, innermost: StackFrame) -> bool:
         """Whether a task with this frame has still to make its first step."""
-        return bool(self._first_steps(innermost))
-
-    def _first_steps(self, frame: StackFrame) -> str:
-        """The function that a task begins with, if that is where a frame would go on.
-
-        A return address is looked up one byte lower, in the function that called. Nothing called
-        this one, and what lies below it is another function.
-        """
         try:
-            symbol = self._program.symbol(frame.pc)
+            return innermost.pc in self._first_steps
         except LookupError:
-            return ""
-        begins = symbol.address == frame.pc and _FIRST_STEPS.fullmatch(symbol.name)
-        return symbol.name if begins else ""
+            return False
 
     def stack(self, address: int) -> Stack:
         """The stack of the task at ``address``, segment by segment. Never raises for what the dump
@@ -171,8 +167,11 @@ class Unwinder:
 
     def _outer(self, frame: StackFrame, pc: int) -> Frame:
         function, offset = "", None
-        if first_steps := self._first_steps(frame):
-            return Frame(function=first_steps, offset=0, module="", source="", address=Address(pc))
+        if pc in self._first_steps:
+            return Frame(
+                function=self._first_steps[pc], offset=0, module="", source="",
+                address=Address(pc),
+            )  # fmt: skip
         try:
             symbol = frame.symbol()
         except LookupError:

@@ -47,7 +47,7 @@ class Devices:
     def _by_wait(self, wait: Wait | None, stack: Stack) -> str:  # noqa: ARG002
         if wait is None:
             return ""
-        if wait.name.endswith("of a folio"):
+        if wait.is_for_folio:
             return self._of_folio(wait.lock)
         info = slab_object_info(self._program, wait.lock)
         if info is None:

@@ -41,7 +41,7 @@ class RemoteServers:
                 return rpc_requests.asked(self._program, wait.lock)
             if wait.kind == "wait_queue" and fuse_requests.SLEEPS_IN in functions:
                 return fuse_requests.asked(self._program, wait.lock)
-            if wait.name.endswith("of a folio"):
+            if wait.is_for_folio:
                 return self._asked_for_folio(wait.lock)
         except READ_ERRORS:
             pass

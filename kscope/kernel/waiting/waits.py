@@ -39,6 +39,9 @@ class Queued:
     mode: Mode
 
 
+_OF_A_FOLIO = " of a folio"
+
+
 @dataclass(frozen=True)
 class Wait:
     """What a task sleeps on."""
@@ -50,6 +53,11 @@ class Wait:
     how: str
     name: str = ""
     """Where the wait itself says what the lock is."""
+
+    @property
+    def is_for_folio(self) -> bool:
+        """Whether ``lock`` is a ``struct folio``, of which it waits for a bit."""
+        return self.name.endswith(_OF_A_FOLIO)
 
 
 @dataclass(frozen=True)
@@ -293,7 +301,7 @@ class Waits:
         bit = wait.bit_nr.value_()
         flag = _enumerator(program.type("enum pageflags"), bit)
         # The bits are in the folio's first word, page->flags.
-        return Wait("bit_lock", folio.value_(), "exclusive", address, how, f"{flag} of a folio")
+        return Wait("bit_lock", folio.value_(), "exclusive", address, how, f"{flag}{_OF_A_FOLIO}")
 
     def _bit_wait(self, address: int, wake_function: str, how: str) -> Wait:
         program = self._program
