@@ -1,7 +1,6 @@
 """Whole stacks as ``bt -t`` shows them, also those of which a page is not in the dump."""
 
 import pytest
-from drgn import FaultError
 from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect.backtrace import text_symbols
@@ -13,6 +12,7 @@ from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
 from kscope.target.opening import open_target
 from kscope.target.target import Target
+from tests.kernel.excluding import exclude
 
 _PAGE = 4096
 
@@ -30,11 +30,7 @@ def stack_of_init(target: Target) -> int:
 def without_a_page(demo: object) -> Target:
     """The bundled dump without the lowest page of init's stack."""
     target = finish(open_target(OpenQuery(path=str(demo))), None)
-
-    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
-        raise FaultError("Excluded page", address)
-
-    target.program.add_memory_segment(stack_of_init(target), _PAGE, excluded, False)
+    exclude(target.program, [stack_of_init(target)], _PAGE)
     return target
 
 

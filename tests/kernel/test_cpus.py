@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from drgn import FaultError, Object, Program, Symbol, SymbolBinding, SymbolKind, sizeof
+from drgn import Object, Program, Symbol, SymbolBinding, SymbolKind, sizeof
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_rq
 
@@ -20,6 +20,7 @@ from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
 from kscope.target.opening import open_target
 from kscope.target.target import Target
+from tests.kernel.excluding import exclude
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +155,7 @@ def without_a_runqueue(demo: object) -> Target:
     rq = cpu_rq(program, 2)
     size = program.type("struct rq").size
     assert size is not None
-
-    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
-        raise FaultError("Excluded page", address)
-
-    program.add_memory_segment(rq.value_(), size, excluded, False)
+    exclude(program, [rq.value_()], size)
     return target
 
 
@@ -195,11 +192,7 @@ def test_a_cpu_that_awaits_others_spins_even_if_a_queue_of_calls_was_excluded(
 ) -> None:
     program = finish(open_target(OpenQuery(path=str(demo))), None).program
     queue = per_cpu(program["call_single_queue"], 1)
-
-    def excluded(address: int, count: int, offset: int, physical: bool) -> bytes:
-        raise FaultError("Excluded page", address)
-
-    program.add_memory_segment(queue.address_ or 0, sizeof(queue), excluded, False)
+    exclude(program, [queue.address_ or 0], sizeof(queue))
     frames = tuple(
         CpuFrame(
             function=name, offset=0, module="", source="", address=Address(0), interrupted=False,
