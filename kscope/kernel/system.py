@@ -1,6 +1,6 @@
 """The machine: crash's ``sys`` and ``sys -i``, how the kernel was set, the state of the dump."""
 
-from drgn import Program
+from drgn import Object, Program
 from drgn.helpers.linux.cpumask import (
     for_each_online_cpu,
     for_each_possible_cpu,
@@ -14,11 +14,13 @@ from drgn.helpers.linux.sched import cpu_curr, get_task_state, idle_task, loadav
 from drgn.helpers.linux.timekeeping import ktime_get_boottime_seconds, ktime_get_real_seconds
 from drgn.helpers.linux.vmstat import nr_free_pages
 
-from kscope.kernel.access.reading import Readings
-from kscope.kernel.death.panic import panic_message, panic_task
+from kscope.kernel.access.reading import READ_ERRORS, Readings
+from kscope.kernel.death.panic import panic_cpu, panic_message, panic_task
 from kscope.kernel.log import log
+from kscope.kernel.machine.preempt_count import SERVING_SOFTIRQ, preempt_count
 from kscope.kernel.machine.settings import settings
 from kscope.kernel.machine.taints import taints
+from kscope.kernel.processor.cpu_stacks import softirq_handled, stretches
 from kscope.kernel.processor.registers import RegisterSources
 from kscope.model.base import Address, QueryError
 from kscope.model.log import LogQuery
@@ -177,9 +179,26 @@ def _cpu_states(target: Target) -> tuple[CpuState, ...]:
                 pid=current.pid.value_(),
                 comm=printable(current.comm.string_()),
                 registers=sources.of(cpu)[0],
+                softirq=_softirq(target, cpu, current, sources),
             )
         )
     return tuple(states)
+
+
+def _softirq(target: Target, cpu: int, current: Object, sources: RegisterSources) -> str:
+    program = target.program
+    try:
+        # Most CPUs are in none: only of one that is, the stack is worth the time.
+        if not preempt_count(program, cpu, current) & SERVING_SOFTIRQ:
+            return ""
+        source = sources.of(cpu)[0]
+        if source == "none":
+            return "?"
+        saved, panicked = source == "crash note", cpu == panic_cpu(program)
+        found = stretches(target, cpu, current, saved=saved, panicked=panicked)
+        return softirq_handled(found) or "?"
+    except READ_ERRORS:
+        return ""
 
 
 ANSWERS = {SystemQuery: system}

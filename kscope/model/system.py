@@ -60,6 +60,9 @@ class CpuState(msgspec.Struct, frozen=True):
     pid: int | None
     comm: str
     registers: RegistersFrom
+    softirq: str = ""
+    """The softirq's handler that it was in, on top of that task, also of the idle one; ``?`` if its
+    stack does not say which."""
 
 
 class Memory(msgspec.Struct, frozen=True):

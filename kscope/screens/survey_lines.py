@@ -107,7 +107,9 @@ def _cpus_line(system: System) -> Line:
     panic_cpu = system.panic_task.cpu if system.panic_task else None
     shown = system.cpu_states
     if many := len(shown) > _MOST_CPUS:
-        shown = tuple(state for state in shown if not state.idle or state.cpu == panic_cpu)
+        shown = tuple(
+            state for state in shown if not state.idle or state.softirq or state.cpu == panic_cpu
+        )
     spans: list[Cell] = [("CPU", "dim")]
     if many:
         spans += ["  ", (f"{len(system.cpu_states) - len(shown)} idle", "dim"), " "]
@@ -120,6 +122,9 @@ def _cpus_line(system: System) -> Line:
 def _cpu_word(state: CpuState, panic_cpu: int | None) -> Span:
     if state.cpu == panic_cpu:
         return Span("PANIC", "critical strong")
+    if state.idle and state.softirq:
+        # As on the CPUs screen: the idle task has nothing to do with it.
+        return Span("softirq", "good", CpuLink(state.cpu))
     if state.idle:
         return Span("idle", "dim")
     target = None if state.pid is None else TaskLink(state.pid)

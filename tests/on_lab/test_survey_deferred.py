@@ -5,6 +5,7 @@ import pytest
 
 from kscope.model.cpus import CpusQuery, state_of
 from kscope.model.survey import Finding, Survey
+from kscope.model.system import SystemQuery
 from kscope.session.answering import answer
 from tests.lab.catalogue import LabDump, find
 from tests.on_lab.opening import open_lab
@@ -68,3 +69,12 @@ def test_a_softirq_that_does_not_end_is_the_lockup_of_its_cpu_and_no_tasks_fault
     assert locked_up.tasks == ()
     assert locked_up.title.startswith("Soft lockup of CPU 3: softirq run_timer_softirq")
     assert f"in {dump.manifest['in_softirq']['3']}()" in locked_up.explanation
+
+
+def test_the_cpu_in_the_softirq_is_said_to_be_in_it_as_its_own_screen_does(
+    series: str, types: str
+) -> None:
+    target = open_lab("deferred-work", series, types)
+    softirqs = [state.softirq for state in answer(target, SystemQuery()).cpu_states]
+    assert softirqs == [cpu.softirq for cpu in answer(target, CpusQuery()).cpus]
+    assert softirqs == ["", "", "", "run_timer_softirq"]

@@ -53,6 +53,17 @@ def test_of_many_cpus_only_those_that_worked_are_named() -> None:
     assert plain(load_lines(system)[0]) == "CPU  62 idle  3 task3  40 task40 "
 
 
+@pytest.mark.parametrize("cpus", [4, 64])
+def test_a_cpu_that_a_softirq_took_from_its_idle_task_does_not_idle(cpus: int) -> None:
+    states = tuple(
+        CpuState(cpu, True, True, 0, f"swapper/{cpu}", "none", "net_rx_action" * (cpu == 3))
+        for cpu in range(cpus)
+    )
+    shown = plain(load_lines(System(dumpfile="/vmcore", cpu_states=states))[0])
+    assert shown.endswith(" 3 softirq ")
+    assert "swapper/3" not in shown
+
+
 def test_a_running_kernel_is_no_dump_of_128_terabytes(demo_target: Target) -> None:
     live = msgspec.structs.replace(
         demo_target.identity, live=True, format="kcore", path="/proc/kcore", size_bytes=1 << 47

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from drgn import Object, Program, StackFrame
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
-from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_curr, idle_task
 
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
+from kscope.kernel.machine.preempt_count import PREEMPT_MASK, preempt_count
 from kscope.kernel.unwinding.telling import function_name
 from kscope.kernel.waiting.lock_names import lock_name
 from kscope.model.base import Address
@@ -80,28 +80,13 @@ def _on_cpus(program: Program, readings: Readings) -> list[_OnCpu]:
             found.append(
                 _OnCpu(
                     cpu, task, task.pid.value_(), printable(task.comm.string_()), frames,
-                    _used(program, frames), _preempt_count(program, cpu, task) & 0xFF,
+                    _used(program, frames), preempt_count(program, cpu, task) & PREEMPT_MASK,
                     _in_kernel(frames),
                 )
             )  # fmt: skip
         except READ_ERRORS as error:
             readings.note(f"what CPU {cpu} runs", reason(error))
     return found
-
-
-def _preempt_count(program: Program, cpu: int, task: Object) -> int:
-    """PREEMPT_MASK's bits and those of interrupts (include/linux/preempt.h)."""
-    # x86: per CPU; in struct pcpu_hot between Linux kernel commits 64701838bf05 ("x86/percpu: Move
-    # preempt_count next to current_task") (in v6.2) and 46e8fff6d45f ("x86/preempt: Move preempt
-    # count to percpu hot section") (in v6.15).
-    try:
-        return int(per_cpu(program["__preempt_count"], cpu).value_())
-    except LookupError:
-        pass
-    try:
-        return int(per_cpu(program["pcpu_hot"], cpu).preempt_count.value_())
-    except LookupError:
-        return int(task.thread_info.preempt_count.value_())
 
 
 def _in_kernel(frames: list[StackFrame]) -> bool:
