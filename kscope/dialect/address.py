@@ -60,7 +60,8 @@ def text(query: AddressQuery, result: AddressState) -> str:  # noqa: ARG001
     """The parts of ``kmem`` and ``vtop`` that apply, one below the other."""
     blocks = [_translation(result), _symbol(result), _tasks(result), _slab(result)]
     blocks += [_vmap(result), _page(result)]
-    if result.text and not any(blocks[1:]):
+    # What the blocks below do not say: a per-CPU variable, a struct page, user space.
+    if result.text and (result.kind != "direct" or result.page is None) and not any(blocks[1:5]):
         blocks.insert(0, f"{result.address}: {result.text}")
     if result.types:
         blocks.append("TYPE  " + "\n      ".join(map(_type, result.types)))

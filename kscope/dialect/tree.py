@@ -120,4 +120,4 @@ def _type_of(start: str) -> str:
 
 def text(query: TreeQuery, result: Walk) -> str:  # noqa: ARG001
     """An address a line, members below it."""
-    return rows(result)
+    return rows(result, "tree")

@@ -3,8 +3,11 @@
 from kscope.model.list import Walk, WalkRow
 
 
-def rows(walk: Walk) -> str:
-    """An address a line, with the members asked for below it; then why it ended early."""
+def rows(walk: Walk, command: str = "list") -> str:
+    """An address a line, with the members asked for below it; then why it ended early.
+
+    :param command: which of crash's commands says so.
+    """
     lines: list[str] = []
     for row in walk.rows:
         lines.append(_heading(walk, row))
@@ -16,9 +19,9 @@ def rows(walk: Walk) -> str:
                 for name, value in zip(walk.columns, row.values, strict=True)
             ]
     if walk.broken is not None:
-        lines.append(f"list: {walk.broken.sentence}")
+        lines.append(f"{command}: {walk.broken.sentence}")
     if walk.truncated:
-        lines.append(f"list: there are more than {len(walk.rows):,} elements")
+        lines.append(f"{command}: there are more than {len(walk.rows):,} elements")
     lines += [f"unreadable: {u.what}: {u.why}" for u in walk.unreadable]
     return "\n".join(lines) or "(empty)"
 

@@ -65,7 +65,14 @@ class _Finder:
                 "the direct mapping", lambda: self._direct(self._address), 0
             )
 
+    def _is_memory(self, physical: int) -> bool:
+        """Whether there is a ``struct page`` of it: of a device's registers there is none."""
+        return bool(physical >> 12 < self._program["max_pfn"])
+
     def _direct(self, physical: int) -> int:
+        if not self._is_memory(physical):
+            end = self._program["max_pfn"].value_() << 12
+            raise QueryError(f"{physical:#x} is no memory, which ends at {end:#x}.")
         start: int = page_to_virt(phys_to_page(self._program, physical)).value_()
         return start + (physical & 0xFFF)
 
@@ -132,11 +139,15 @@ class _Finder:
     def _is_user(self) -> bool:
         return self._address < 1 << 63
 
+    def _is_canonical(self) -> bool:
+        identity = self._addresses.value(self._address)
+        return identity is None or identity.kind not in ("poison", "non-canonical")
+
     def _table(self, user: OwningTask | None) -> tuple[TableEntry, ...]:
         platform = self._program.platform
         if platform is None or platform.arch is not Architecture.X86_64:
             return ()
-        if (self._is_user() and user is None) or self._query.physical:
+        if (self._is_user() and user is None) or self._query.physical or not self._is_canonical():
             return ()
         mm = self._mm(user)
         five_levels = bool(self._target.vmcoreinfo.number("pgtable_l5_enabled"))
@@ -163,7 +174,7 @@ class _Finder:
                 return None
             frame = int(last.value) & 0x000FFFFFFFFFF000 & ~((1 << shift) - 1)
             return frame | self._address & ((1 << shift) - 1)
-        if self._is_user() and user is None:
+        if (self._is_user() and user is None) or not self._is_canonical():
             return None
         mm = self._mm(user)
         physical: int | None = self._readings.read(
@@ -172,7 +183,7 @@ class _Finder:
         return physical
 
     def _page(self) -> PageState | None:
-        if self._physical is None:
+        if self._physical is None or not self._is_memory(self._physical):
             return None
         page = phys_to_page(self._program, self._physical)
         read = self._readings.read
@@ -268,10 +279,10 @@ class _Finder:
                 FittingType(
                     type=guess.type.type_name(), start=Address(guess.start),
                     member=path_at(root, offset) if offset else "",
-                    size=root.size, why=guess.why, certain=True,
+                    size=root.size, why=guess.why, certain=guess.certain,
                 )
             )  # fmt: skip
-        if self._query.node and not found:
+        if self._query.node and not any(fitting.certain for fitting in found):
             found += self._holders()
         return tuple(found)
 

@@ -18,6 +18,8 @@ from kscope.target.target import Target
 if TYPE_CHECKING:
     import capstone
 
+_MOST = 10_000
+"""Instructions at once: they are decoded in one piece."""
 _LARGEST = 1 << 20
 """Bytes: no function is as long; a symbol that is says something else."""
 _LONGEST_INSTRUCTION = 16
@@ -26,6 +28,10 @@ _LONG_NUMBER = re.compile(r"\$([0-9]{5,})\b")
 
 def code(target: Target, query: CodeQuery) -> Code:
     """Answer a CodeQuery."""
+    if query.count > _MOST:
+        raise QueryError(
+            f"{query.count:,} instructions are too many at once.", f"At most {_MOST:,}."
+        )
     address = start_address(target, query.start)
     symbols = symbols_of(target)
     symbol = symbols.at(address)
@@ -97,7 +103,7 @@ class _Decoder:
                 break
         else:
             wanted = min(extent.stop, address + 1) if query.reverse else extent.stop
-            if following < wanted and not note and not query.count:
+            if following < wanted and not note:
                 note = f"what is at {following:x} is no instruction"
         if query.reverse and query.count:
             found = found[-query.count :]

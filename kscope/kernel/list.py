@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from drgn import FaultError, Type, TypeKind, sizeof
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -43,7 +44,11 @@ def list_(target: Target, query: ListQuery) -> Generator[Part[Walk], None, Walk]
     if located.place.address is None:
         raise QueryError(f"{query.start} is a type: name a list.")
     head = _head(target, located)
-    kind, embedded = _kind(target, query, located, entry)
+    element = _of_element(target, query, located, entry)
+    if element is None:
+        kind, embedded = _kind(target, query, located, entry)
+    else:
+        kind, embedded, head = element.kind, True, head + element.offset
     if kind == "array":
         nodes, found = _array(located, entry, query.length)
     elif kind == "per-cpu":
@@ -58,17 +63,48 @@ def list_(target: Target, query: ListQuery) -> Generator[Part[Walk], None, Walk]
     return (yield from walk(target, Way(kind, head, nodes, found), query.columns, query.limit))
 
 
+class _Link(NamedTuple):
+    """What links the elements of a list."""
+
+    kind: WalkKind
+    offset: int
+    """From the beginning of an element."""
+
+
+def _of_element(
+    target: Target, query: ListQuery, located: Located, entry: tuple[Type, str] | None
+) -> _Link | None:
+    """What links START to others, if it is an element as a whole; ``None`` if it is none."""
+    type_ = _pointed(located.type)
+    if entry is None or type_ is None or type_.type_name() != entry[0].type_name():
+        return None
+    field, offset = fields.resolve(fields.of_type(target.program, entry[0]), entry[1])
+    kind: WalkKind | None = {"list_head": "list", **_KINDS_OF_NODES}.get(field.tag)
+    return None if kind is None or query.kind not in ("", kind) else _Link(kind, offset)
+
+
+def _pointed(type_: Type | None) -> Type | None:
+    """The type itself, or of a pointer what it points at."""
+    if type_ is not None and _is_pointer(type_):
+        return type_.unaliased().type.unqualified()
+    return type_
+
+
 def _is_pointer(type_: Type | None) -> bool:
     return type_ is not None and type_.unaliased_kind() is TypeKind.POINTER
 
 
 def _head(target: Target, located: Located) -> int:
     """Where the walk begins: of a pointer, what it points at."""
-    address = int(located.place.address or 0)
     if not _is_pointer(located.type):
-        return address
+        return int(located.place.address or 0)
+    return pointer_at(target, located)
+
+
+def pointer_at(target: Target, located: Located) -> int:
+    """Where the pointer points that is located."""
     try:
-        pointer: int = target.program.read_word(address)
+        pointer: int = target.program.read_word(int(located.place.address or 0))
     except FaultError as error:
         raise QueryError(
             f"{located.place.expression} cannot be read: {reason(error)}.", kind="unreadable"

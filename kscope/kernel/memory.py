@@ -4,6 +4,7 @@ import sys
 
 from drgn import FaultError, PlatformFlags
 
+from kscope.kernel.access.memory_image import wrapped
 from kscope.kernel.access.reading import reason
 from kscope.kernel.expression.language import Expressions
 from kscope.kernel.objects.identify_address import Addresses, addresses_of
@@ -30,7 +31,7 @@ def memory(target: Target, query: MemoryQuery) -> Memory:
     addresses = addresses_of(target)
     reader = _Reader(target, query, size)
     lines = tuple(
-        reader.line(address + offset, min(_LINE, wanted - offset))
+        reader.line(wrapped(address + offset), min(_LINE, wanted - offset))
         for offset in range(0, wanted, _LINE)
     )
     if all(word is None for line in lines for word in line.words):
@@ -57,6 +58,11 @@ def start_address(target: Target, text: str) -> int:
     place = Expressions(target).locate(text).place
     if place.address is None:
         raise QueryError(f"{printable(text)} is a type: name an address.")
+    if place.copies:
+        name = place.expression.partition(":")[0]
+        raise QueryError(
+            f"{place.expression} is several objects: name one CPU.", f"{name}:0 is CPU 0's."
+        )
     return int(place.address)
 
 
@@ -70,7 +76,7 @@ def _plain_address(target: Target, text: str) -> int:
         except LookupError:
             raise QueryError(f"There is no symbol {printable(name)}.") from None
     try:
-        return start + (int(offset, 0) if offset else 0)
+        return wrapped(start + (int(offset, 0) if offset else 0))
     except ValueError:
         raise QueryError(f"{printable(offset)} is no number.") from None
 
@@ -97,7 +103,9 @@ class _Reader:
     def line(self, address: int, length: int) -> MemoryLine:
         raw = self._read(address, length)
         if raw is None:
-            pieces = [self._read(address + at, self._size) for at in range(0, length, self._size)]
+            pieces = [
+                self._read(wrapped(address + at), self._size) for at in range(0, length, self._size)
+            ]
         else:
             pieces = [raw[at : at + self._size] for at in range(0, length, self._size)]
         words = tuple(

@@ -96,7 +96,7 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
     program = target.program
     text = query.value.strip()
     if text[:1] in ('"', "'"):
-        wanted = text.strip(text[0]).encode()
+        wanted = text.strip(text[0]).encode(errors="surrogateescape")
         if len(wanted) < 2:
             raise QueryError("One character is everywhere: look for a longer text.")
         if query.mask:
@@ -116,7 +116,12 @@ def _pattern(target: Target, query: SearchQuery) -> _Pattern:
         return _Pattern(f'"{printable(wanted)}"', text_in_memory, text_in_bytes, len(wanted))
     if query.bits not in (16, 32, 64):
         raise QueryError(f"There are no values of {query.bits} bits.", "16, 32 or 64.")
-    value = _value(target, text) & (1 << query.bits) - 1
+    whole = _value(target, text)
+    value = whole & (1 << query.bits) - 1
+    # What has no more bits, or only the sign's: as the addresses of the kernel's image in 32.
+    negative = value - ((value >> query.bits - 1) << query.bits) & (1 << 64) - 1
+    if whole not in (value, negative):
+        raise QueryError(f"{printable(text)} is {whole:#x}, which has more than {query.bits} bits.")
     mask = ignored_bits(query.mask, query.bits)
     begin: Any = {
         16: program.search_memory_u16,
@@ -164,9 +169,12 @@ def _expression(value: bytes, mask: bytes) -> re.Pattern[bytes]:
 def _value(target: Target, text: str) -> int:
     """A number, an address or a symbol; ``&x`` and ``x`` are both where x is."""
     try:
-        return int(text, 0) & (1 << 64) - 1
+        number = int(text, 0)
     except ValueError:
         return start_address(target, text)
+    if not -(1 << 63) <= number < 1 << 64:
+        raise QueryError(f"{printable(text)} has more than 64 bits.")
+    return number & (1 << 64) - 1
 
 
 def _around(target: Target, address: int) -> str:
@@ -280,7 +288,8 @@ class _Places:
                 if guess.type.unaliased_kind() in (TypeKind.STRUCT, TypeKind.UNION):
                     root = of_type(self._program, guess.type)
                     path = path_at(root, address - guess.start)
-                    return f"{guess.type.type_name()}.{path}" if path else ""
+                    perhaps = "" if guess.certain else "perhaps "
+                    return f"{perhaps}{guess.type.type_name()}.{path}" if path else ""
         except READ_ERRORS:
             pass
         return ""

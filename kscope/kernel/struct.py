@@ -8,18 +8,21 @@ from drgn import Type, TypeKind
 
 from kscope.kernel.access import fields
 from kscope.kernel.access.fields import Field
-from kscope.kernel.access.memory_image import MemoryImage
+from kscope.kernel.access.memory_image import MemoryImage, wrapped
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.expression.language import Expressions, Located
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.kernel.objects.values import Values, described
-from kscope.model.base import Address, QueryError, Unreadable
+from kscope.model.base import QueryError, Unreadable
 from kscope.model.struct import Instance, Member, StructQuery, Structure
 from kscope.target.target import Target
 
 _LARGEST = 1 << 20
 """Bytes: beyond it only the elements of an array that are asked for are read."""
+_MOST_OBJECTS = 10_000
+"""At once: what is asked for is read and shown in one piece."""
 _MANY_UNREADABLE = 50
+_OFFSET = re.compile(r"0|[1-9][0-9]{0,19}|0[xX][0-9a-fA-F]{1,16}")
 _SLICE = re.compile(r"(.*)\[(\d*):(\d*)\]$")
 _COMPOUND = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS)
 
@@ -29,20 +32,26 @@ def structure(target: Target, query: StructQuery) -> Structure:
     expressions = Expressions(target)
     place, type_ = _locate(expressions, query)
     if type_ is None:
+        if place.kind == "code":
+            raise QueryError(f"{query.type} is code, no object.")
         raise QueryError(
             f"{query.type} is an address of which no type is known.",
             "Name the type before it: TYPE ADDRESS.",
+        )
+    if query.count > _MOST_OBJECTS:
+        raise QueryError(
+            f"{query.count:,} objects are too many at once.", f"At most {_MOST_OBJECTS:,}."
         )
     root = fields.of_type(target.program, type_)
     members = query.members or place.members
     if place.address is None:
         return _layout(type_, root, members)
     reader = _Reader(target, query, root, members)
-    address = place.address - _embedded(root, query.embedded)
+    address = wrapped(place.address - _embedded(root, query.embedded))
     labelled = [(f"[{copy.cpu}]", copy.address) for copy in place.copies]
     if not labelled:
         labelled = [
-            (f"[{index}]" if query.count > 1 else "", Address(address + index * root.size))
+            (f"[{index}]" if query.count > 1 else "", wrapped(address + index * root.size))
             for index in range(max(1, query.count))
         ]
     shown = [(label, where, reader.members(where)) for label, where in labelled]
@@ -74,7 +83,7 @@ def _embedded(root: Field, member: str) -> int:
     """How far before the address that was given the object begins."""
     if not member:
         return 0
-    if member.isdecimal() or member.lower().startswith("0x"):
+    if _OFFSET.fullmatch(member):
         return int(member, 0)
     tag = root.type_name.split()[-1]
     return fields.resolve(root, member.removeprefix(f"{tag}."))[1]
@@ -115,6 +124,9 @@ class _Reader:
             last = int(slice_[3]) if slice_[3] else first + self._elements
             if field.length is not None:
                 last = min(last, field.length)
+            last = min(last, first + _MOST_OBJECTS)
+            if first >= last:
+                raise QueryError(f"There are no elements from {first} on, in {path}.")
             member = self._values.member(field, image, offset - field.offset, 1)
             members = self._values.slice(field, image, offset, self._depth, range(first, last))
             return msgspec.structs.replace(member, name=name, members=members)
@@ -145,6 +157,8 @@ def _walk(members: tuple[Member, ...], prefix: str) -> Iterator[tuple[str, Membe
 
 
 def _layout(type_: Type, root: Field, members: str) -> Structure:
+    if type_.kind is TypeKind.VOID:
+        raise QueryError("void is no type of an object.")
     if root.kind == "opaque":
         raise QueryError(
             f"{root.type_name} is only declared in this kernel's types: its members are not known."

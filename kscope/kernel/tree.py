@@ -6,7 +6,7 @@ from itertools import islice
 from drgn import TypeKind
 
 from kscope.kernel.expression.language import Expressions, Located
-from kscope.kernel.list import entry_named
+from kscope.kernel.list import entry_named, pointer_at
 from kscope.kernel.objects.identify_address import addresses_of
 from kscope.kernel.objects.tree_walkers import TreeWalker
 from kscope.kernel.objects.walkers import BrokenError, Node
@@ -41,7 +41,7 @@ def tree(target: Target, query: TreeQuery) -> Generator[Part[Walk], None, Walk]:
     located = expressions.locate(query.start)
     if located.place.address is None:
         raise QueryError(f"{query.start} is a type: name a tree.")
-    kind, root = _kind_and_root(query, located)
+    kind, root = _kind_and_root(target, query, located)
     walker = TreeWalker(target.program, addresses_of(target))
     ways = {
         "rbtree": walker.rbtree,
@@ -60,9 +60,13 @@ def tree(target: Target, query: TreeQuery) -> Generator[Part[Walk], None, Walk]:
     return (yield from walk(target, way, query.columns, query.limit))
 
 
-def _kind_and_root(query: TreeQuery, located: Located) -> tuple[WalkKind, int]:
+def _kind_and_root(target: Target, query: TreeQuery, located: Located) -> tuple[WalkKind, int]:
     address = int(located.place.address or 0)
     type_ = None if located.type is None else located.type.unaliased()
+    if type_ is not None and type_.kind is TypeKind.POINTER:
+        pointed = type_.type.unaliased()
+        if pointed.kind is TypeKind.STRUCT and pointed.tag in _KINDS_OF_ROOTS:
+            type_, address = pointed, pointer_at(target, located)
     tag = type_.tag if type_ is not None and type_.kind is TypeKind.STRUCT else None
     known = _KINDS_OF_ROOTS.get(tag or "")
     if tag in _NODES and not query.node:

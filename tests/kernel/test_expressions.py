@@ -1,11 +1,14 @@
 """The language of the address bar, on the bundled dump."""
 
 import contextlib
+import re
 
 import pytest
+from drgn import TypeKind
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.expression.language import Expressions
 from kscope.kernel.expressions import completion
 from kscope.model.base import QueryError
@@ -164,3 +167,60 @@ def test_only_types_complete_after_struct(demo_target: Target) -> None:
 def test_members_complete_after_a_dot_and_after_a_comma(demo_target: Target) -> None:
     assert candidates(demo_target, "init_task.real_p") == ["init_task.real_parent"]
     assert "task_struct.pid,comm" in candidates(demo_target, "task_struct.pid,com")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("runqueues:-1", "CPUs are counted from 0."),
+        ("runqueues:3-1", "3-1 is no range of CPUs."),
+        ("runqueues:999", "There is no CPU 999."),
+        ("pid 0", "Each CPU has an idle task with PID 0."),
+        ("pid 999999999999999999999", "There is no task with PID 999999999999999999999."),
+    ],
+)
+def test_a_cpu_or_pid_that_cannot_be_is_said_in_a_sentence(
+    expressions: Expressions, text: str, sentence: str
+) -> None:
+    with pytest.raises(QueryError, match=f"^{sentence}"):
+        place(expressions, text)
+
+
+def test_a_letter_that_is_missing_inside_a_name_is_found(expressions: Expressions) -> None:
+    with pytest.raises(QueryError) as caught:
+        place(expressions, "tsk_struct")
+    assert "task_struct" in caught.value.hint
+
+
+def test_near_a_type_are_types_only(expressions: Expressions, demo_target: Target) -> None:
+    with pytest.raises(QueryError) as caught:
+        place(expressions, "struct modul")
+    near = re.findall(r"\w+", caught.value.hint.removeprefix("Near it:"))
+    assert near[0] == "module"
+    assert all(expressions.type_named(name, must=False) is not None for name in near)
+
+
+def test_a_types_name_may_have_several_words(expressions: Expressions, demo_target: Target) -> None:
+    found = place(expressions, "unsigned long jiffies")
+    assert (found.type, found.address) == (
+        "unsigned long", demo_target.program["jiffies"].address_,
+    )  # fmt: skip
+
+
+def test_a_functions_clone_is_no_member_of_it(
+    expressions: Expressions, demo_target: Target
+) -> None:
+    program, symbols = demo_target.program, symbols_of(demo_target)
+
+    def is_function(name: str) -> bool:
+        try:
+            return program[name].type_.kind is TypeKind.FUNCTION
+        except LookupError:
+            return False
+
+    clone = next(
+        each
+        for each in symbols.all()
+        if "." in each.name[1:] and symbols.is_code(each) and is_function(each.name.split(".")[0])
+    )
+    assert place(expressions, f"{clone.name}+0x1").address == clone.address + 1

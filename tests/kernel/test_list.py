@@ -1,5 +1,6 @@
 """Walks against drgn's helpers, and through lists that were corrupted on purpose."""
 
+import re
 from typing import Any
 
 import pytest
@@ -262,3 +263,67 @@ def test_the_parts_of_a_long_walk_make_up_the_whole(
     assert [part.first for part in parts] == list(range(len(parts)))
     rows = tuple(row for part in parts for row in part.rows)
     assert rows == walk(demo_target, "init_task.tasks").rows
+
+
+def test_a_type_alone_says_what_is_linked_where_the_head_or_first_element_tells_the_rest(
+    demo_target: Target,
+) -> None:
+    whole = walk(demo_target, "init_task.tasks", entry="task_struct.tasks", columns="pid")
+    assert walk(demo_target, "init_task.tasks", entry="task_struct", columns="pid") == whole
+
+
+def test_the_only_member_that_can_link_elements_does(demo_target: Target) -> None:
+    found = walk(demo_target, "storlab_list", entry="storlab_item", columns="number")
+    assert (found.member, column(found)) == ("link", ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("task_struct", "Which member of struct task_struct links them?"),
+        ("task_struct.pid", "struct task_struct.pid is a pid_t and no struct list_head."),
+        ("task_struct.pid_links[0]", "is a struct hlist_node and no struct list_head."),
+    ],
+)
+def test_elements_are_not_taken_for_what_the_list_cannot_link(
+    demo_target: Target, entry: str, sentence: str
+) -> None:
+    with pytest.raises(QueryError, match=re.escape(sentence)):
+        walk(demo_target, "storlab_list", entry=entry)
+
+
+@pytest.mark.parametrize("start", ["init_task", "&init_task", "pid 1.real_parent"])
+def test_a_walk_may_begin_at_an_element_as_a_whole(demo_target: Target, start: str) -> None:
+    whole = walk(demo_target, "init_task.tasks", entry="task_struct.tasks", columns="pid")
+    found = walk(demo_target, start, entry="task_struct.tasks", columns="pid")
+    assert column(found) == [0, *column(whole)]
+
+
+def test_a_pointer_to_what_holds_a_tree_is_followed(demo_target: Target) -> None:
+    assert walk_tree(demo_target, "pid 1.mm").rows == walk_tree(demo_target, "pid 1.mm.mm_mt").rows
+
+
+@pytest.mark.parametrize("kind", ["rbtree", "maple", "xarray", "radix"])
+@pytest.mark.parametrize("start", ["0x1000", "0xffffffffffffffff"])
+def test_where_no_memory_is_no_tree_is_walked(demo_target: Target, kind: str, start: str) -> None:
+    found = walk_tree(demo_target, start, kind=kind)
+    assert found.broken is not None
+    assert found.broken.sentence.startswith(f"The head {start[2:]} cannot be read")
+
+
+def test_a_node_that_cannot_be_read_is_told(demo_target: Target) -> None:
+    found = walk_tree(demo_target, "0x1000", kind="rbtree", node=True)
+    assert found.broken is not None
+
+
+def test_a_root_that_leads_nowhere_is_told_with_its_address(demo_target: Target) -> None:
+    schedule = demo_target.program.symbol("schedule").address
+    found = walk_tree(demo_target, "schedule", kind="rbtree")
+    assert found.broken is not None
+    assert found.broken.sentence.startswith(f"The head {schedule:x} has rb_node")
+
+
+def test_of_a_head_that_is_poison_it_is_said(demo_target: Target) -> None:
+    found = walk(demo_target, "dead000000000100")
+    assert found.broken is not None
+    assert found.broken.sentence == "The head dead000000000100 cannot be read: it is LIST_POISON1."

@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 from drgn.helpers.linux.mm import follow_phys, virt_to_page
 from drgn.helpers.linux.pid import find_task, for_each_task
+from drgn.helpers.linux.slab import (
+    for_each_slab_cache,
+    slab_cache_for_each_allocated_object,
+)
 
 from kscope.dialect import memory as memory_dialect
+from kscope.dialect.address import text as address_text
 from kscope.kernel.address import address_state
 from kscope.kernel.code import code
 from kscope.kernel.memory import memory
@@ -212,3 +217,75 @@ def test_a_mask_is_hexadecimal_with_and_without_0x(demo_target: Target) -> None:
 def test_text_is_found(demo_target: Target) -> None:
     found = hits(demo_target, '"Linux version 6.1"')
     assert any("linux_banner" in hit.what for hit in found.hits)
+
+
+@pytest.mark.parametrize("address", ["0xfffffffffffffff8", "0xffffffffffffffff"])
+def test_memory_does_not_go_on_behind_the_last_address(demo_target: Target, address: str) -> None:
+    with pytest.raises(QueryError, match="Nothing of it can be read"):
+        memory(demo_target, MemoryQuery(address=address, count=4))
+
+
+def test_of_several_copies_none_is_taken_for_the_one_that_was_meant(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="runqueues:a is several objects"):
+        memory(demo_target, MemoryQuery(address="runqueues"))
+
+
+def test_more_code_than_anyone_reads_is_not_decoded(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="99,999,999 instructions are too many"):
+        code(demo_target, CodeQuery(start="schedule", count=99_999_999))
+
+
+def test_it_is_said_where_fewer_instructions_are_than_were_asked_for(demo_target: Target) -> None:
+    found = code(demo_target, CodeQuery(start="linux_banner", count=100))
+    assert len(found.instructions) < 100
+    assert "is no instruction" in found.note
+
+
+@pytest.mark.parametrize("address", ["dead000000000100", "6b6b6b6b6b6b6b6b"])
+def test_no_page_tables_are_walked_for_what_is_no_address(
+    demo_target: Target, address: str
+) -> None:
+    found = state(demo_target, address)
+    assert (found.kind, found.table, found.physical) == ("poison", (), None)
+
+
+def test_no_page_is_made_up_behind_the_end_of_memory(demo_target: Target) -> None:
+    end = demo_target.program["max_pfn"].value_() << 12
+    with pytest.raises(QueryError, match=f"{end:#x} is no memory"):
+        state(demo_target, f"{end:#x}", physical=True)
+    assert state(demo_target, f"{end - 4096:#x}", physical=True).page is not None
+
+
+def test_a_copy_of_a_per_cpu_variable_is_named(demo_target: Target) -> None:
+    found = state(demo_target, "runqueues:2")
+    assert address_text(AddressQuery(address=""), found).startswith(
+        f"{found.address}: runqueues:2\n"
+    )
+
+
+def test_a_type_is_not_certain_where_slab_caches_were_merged(demo_target: Target) -> None:
+    program = demo_target.program
+    caches = {c.name.string_().decode(): c for c in for_each_slab_cache(program)}
+    shared, own = caches["pid"], caches["dentry"]
+    assert (shared.refcount.value_() > 1, own.refcount.value_()) == (True, 1)
+    certain = {
+        cache.name.string_().decode(): state(
+            demo_target, f"{next(slab_cache_for_each_allocated_object(cache, 'void')).value_():#x}"
+        ).types[0].certain
+        for cache in (shared, own)
+    }  # fmt: skip
+    assert certain == {"pid": False, "dentry": True}
+
+
+@pytest.mark.parametrize(("value", "bits"), [("99999", 16), ("0x100000000", 32), ("-40000", 16)])
+def test_a_value_is_not_cut_to_what_is_searched_for(
+    demo_target: Target, value: str, bits: int
+) -> None:
+    with pytest.raises(QueryError, match=f"has more than {bits} bits"):
+        hits(demo_target, value, bits=bits)
+
+
+def test_the_lower_half_of_a_kernel_address_may_be_searched_for(demo_target: Target) -> None:
+    address = demo_target.program["init_task"].address_
+    found = hits(demo_target, "init_task", bits=32, stacks=True, limit=1)
+    assert [hit.value for hit in found.hits] == [f"{address & 0xFFFFFFFF:08x}"]

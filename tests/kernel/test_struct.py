@@ -232,3 +232,61 @@ def test_all_copies_of_a_per_cpu_pointer_have_its_values(demo_target: Target) ->
     shown = [found.members[0].value, *(each.members[0].value for each in found.further)]
     variable = demo_target.program["current_task"]
     assert shown == [f"{per_cpu(variable, cpu).value_():#x}" for cpu in range(4)]
+
+
+@pytest.mark.parametrize("index", ["-1", "16", "99999999999999999999"])
+def test_what_is_outside_of_an_array_is_not_read_as_its_element(
+    demo_target: Target, index: str
+) -> None:
+    with pytest.raises(QueryError, match="comm has 16 elements"):
+        structure(
+            demo_target,
+            StructQuery(type="task_struct", address="init_task", members=f"comm[{index}]"),
+        )
+
+
+def test_elements_of_a_flexible_array_are_read_behind_the_structure(demo_target: Target) -> None:
+    program = demo_target.program
+    upid = find_task(program, 1).thread_pid.numbers[0]
+    found = structure(
+        demo_target,
+        StructQuery(type="pid", address="pid 1.thread_pid", members="numbers[0:1]"),
+    )
+    assert [m.value for m in found.members[0].members[0].members] == [
+        upid.nr.value_(), f"{upid.ns.value_():#x}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["0xffffffffffffffff", "0xfffffffffffffff9"])
+def test_at_the_end_of_all_addresses_nothing_can_be_read(demo_target: Target, address: str) -> None:
+    found = structure(demo_target, StructQuery(type="list_head", address=address))
+    assert [u.what for u in found.unreadable] == ["next", "prev"]
+    assert all(u.why.endswith("is not mapped, or not in the dump") for u in found.unreadable)
+
+
+def test_of_what_is_no_address_it_is_said_that_it_is_none(demo_target: Target) -> None:
+    found = structure(demo_target, StructQuery(type="list_head", address="6b6b6b6b6b6b6b6b"))
+    assert [u.why for u in found.unreadable] == [
+        "0x6b6b6b6b6b6b6b6b is not a canonical address",
+        "0x6b6b6b6b6b6b6b73 is not a canonical address",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"count": 100_000_000}, "100,000,000 objects are too many at once."),
+        ({"embedded": "0x"}, "struct task_struct has no member 0x."),
+        ({"members": "comm[5:2]"}, "There are no elements from 5 on"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(
+    demo_target: Target, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(QueryError, match=sentence):
+        structure(demo_target, StructQuery(type="task_struct", address="init_task", **options))
+
+
+def test_code_is_no_object(demo_target: Target) -> None:
+    with pytest.raises(QueryError, match="schedule is code, no object"):
+        structure(demo_target, StructQuery(type="schedule"))

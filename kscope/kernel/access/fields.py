@@ -170,6 +170,11 @@ def resolve(root: Field, path: str) -> tuple[Field, int]:
             if field.element is None:
                 raise QueryError(f"{name or root.type_name} is no array: it has no {part}.")
             index = int(part[1:-1], 0)
+            # One of no length, or of none that is known, goes on behind the structure.
+            if field.length and not 0 <= index < field.length:
+                raise QueryError(
+                    f"{name or root.type_name} has {field.length} elements: there is no {part}."
+                )
             field = field.at(index)
             offset += field.offset
             name += part

@@ -5,7 +5,15 @@ from typing import Any
 
 from drgn import FaultError, Program
 
+from kscope.model.base import Address
+
 _PAGE = 4096
+
+
+def wrapped(address: int) -> Address:
+    """What comes of an address that was added to or taken from: beyond the last one is the first,
+    as in C."""
+    return Address(address & (1 << 64) - 1)
 
 
 class MemoryImage:
@@ -18,7 +26,7 @@ class MemoryImage:
         self._whole: bytes | None = None
         self._pages: dict[int, bytes | FaultError] = {}
         try:
-            self._whole = program.read(address, size) if size else b""
+            self._whole = program.read(wrapped(address), size) if size else b""
         except FaultError:
             self._whole = None
 
@@ -34,7 +42,7 @@ class MemoryImage:
     def _pieces(self, start: int, size: int) -> "Iterator[Any]":
         end = start + size
         while start < end:
-            page = start & ~(_PAGE - 1)
+            page = wrapped(start & ~(_PAGE - 1))
             if page not in self._pages:
                 try:
                     self._pages[page] = self._program.read(page, _PAGE)
@@ -42,7 +50,8 @@ class MemoryImage:
                     self._pages[page] = error
             found = self._pages[page]
             if isinstance(found, FaultError):
-                raise found
-            stop = min(end, page + _PAGE)
-            yield found[start - page : stop - page]
+                raise FaultError(found.message, wrapped(start))
+            at = start % _PAGE
+            stop = min(end, start - at + _PAGE)
+            yield found[at : at + stop - start]
             start = stop

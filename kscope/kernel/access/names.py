@@ -68,19 +68,41 @@ class Names:
             position = self.folded.find(text, self.folded.find("\n", position))
         return found
 
-    def like(self, word: str, limit: int = 4) -> list[str]:
-        """Names that are spelt much like ``word``."""
+    def ending_with(self, suffix: str, limit: int) -> list[int]:
+        """Indexes of the first names that end in ``suffix``, in whatever case."""
+        found: list[int] = []
+        text = suffix.lower() + "\n"
+        position = self.folded.find(text)
+        while position >= 0 and len(found) < limit:
+            found.append(bisect_left(self.starts, position + 1) - 1)
+            position = self.folded.find(text, position + 1)
+        return found
+
+    def like(self, word: str, limit: int = 4, *, types: bool = False) -> list[str]:
+        """Names that are spelt much like ``word``.
+
+        :param types: only types are meant.
+        """
         from difflib import get_close_matches
 
         if len(word) < 3:
             return []
-        # The whole 200,000 would take seconds: those that begin alike, or hold it.
-        nearby = [self.names[index] for index in self.containing(word, 40)]
-        for length in (len(word) - 1, 4, 3, 2):
+        # The whole 200,000 would take seconds: those that begin or end alike, or hold it. What is
+        # mistyped in one place has one half of the word as it should be.
+        nearby = self.containing(word, 40)
+        for length in (len(word) - 1, len(word) // 2, 4, 3, 2):
             candidates = self.beginning_with(word[:length])
             if length > 0 and 0 < len(candidates) < 4000:
-                nearby += [self.names[index] for index in candidates]
-        unique = list(dict.fromkeys(name for name in nearby if len(name) <= 2 * len(word) + 8))
+                nearby += candidates
+        nearby += self.ending_with(word[len(word) // 2 :], 4000)
+        unique = list(
+            dict.fromkeys(
+                name
+                for name, kind in ((self.names[index], self.kinds[index]) for index in nearby)
+                if len(name) <= 2 * len(word) + 8
+                and not (types and kind in ("function", "variable"))
+            )
+        )
         return get_close_matches(word, unique, limit, 0.6) or unique[:limit]
 
 

@@ -35,6 +35,9 @@ def reason(error: BaseException) -> str:
             return f"the page of {where} was excluded from the dump"
         if "partial" in text or "truncated" in text:
             return f"the dump ends before the page of {where}"
+        if error.address is not None and error.address >> 56 not in (0, 0xFF):
+            # No machine maps more than 56 bits on each side.
+            return f"{where} is not a canonical address"
         return f"{where} is not mapped, or not in the dump"
     if isinstance(error, UnsupportedOperation):
         # Of a task on a CPU whose registers were not saved, or of a machine that is not stopped.

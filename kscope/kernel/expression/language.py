@@ -30,6 +30,7 @@ from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.expression.per_cpu import PerCpu
 from kscope.kernel.expression.reader import (
     BARE_ADDRESS,
+    BASE_TYPE_WORDS,
     DEEPEST,
     EXAMPLES,
     TYPE_KEYWORDS,
@@ -49,6 +50,8 @@ from kscope.target.btf import AmbiguousNameError
 from kscope.target.target import Target
 
 _TASK = re.compile(r"(?:pid|task)\s+[0-9]+(?![0-9a-fA-FxX])")
+_LARGEST_PID = 1 << 22
+"""include/linux/threads.h: ``PID_MAX_LIMIT`` where words have 64 bits."""
 _CPUS = re.compile(r"\s*(a|all|\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*)?(?![\w])")
 
 
@@ -222,11 +225,13 @@ class Expressions:
             if kind != "name":
                 raise QueryError(f"{word} what?", f"A type's name follows {word}.")
         reader.take()
+        while word in BASE_TYPE_WORDS and reader.peek()[1] in BASE_TYPE_WORDS:
+            reader.take()
         end = reader.position
         type_ = self.type_named(text[:end], must=False)
         if type_ is None:
             if keyword:
-                raise QueryError(f"There is no {text[:end]}.", self._near(name))
+                raise QueryError(f"There is no {text[:end]}.", self._near(name, types=True))
             return None
         rest = text[end:]
         members = ""
@@ -265,11 +270,11 @@ class Expressions:
                 continue
         if must:
             bare = name.split()[-1] if name.split() else name
-            raise QueryError(f"There is no type {printable(name)}.", self._near(bare))
+            raise QueryError(f"There is no type {printable(name)}.", self._near(bare, types=True))
         return None
 
-    def _near(self, word: str) -> str:
-        similar = names_of(self._target).like(word)
+    def _near(self, word: str, *, types: bool = False) -> str:
+        similar = names_of(self._target).like(word, types=types)
         return f"Near it: {', '.join(similar)}." if similar else ""
 
     # Expressions.
@@ -488,13 +493,14 @@ class Expressions:
     def _variable(self, reader: Reader, name: str) -> Named:
         if name in TYPE_KEYWORDS:
             raise QueryError("A type cannot stand here.", "(struct TYPE *)0x… is a cast.")
-        try:
-            return Named(self._program[name], name)
-        except AmbiguousNameError as error:
-            raise QueryError(error.sentence, error.hint) from error
-        except LookupError:
-            pass
         full = self._dotted(reader, name)
+        found = self._named(name)
+        # schedule.cold is no member of schedule.
+        is_clone = full != name and (
+            found is None or found.type_.unaliased_kind() is TypeKind.FUNCTION
+        )
+        if found is not None and not is_clone:
+            return Named(found, name)
         symbols = self._symbols.named(full)
         if symbols:
             if full != name:
@@ -503,6 +509,15 @@ class Expressions:
         if self.type_named(name, must=False) is not None:
             raise QueryError(f"{name} is a type, not a variable.", f"{name} ADDRESS shows one.")
         raise QueryError(f"There is no symbol or type {name}.", self._near(name))
+
+    def _named(self, name: str) -> Object | None:
+        """The variable or function ``name``, if its type is known."""
+        try:
+            return self._program[name]
+        except AmbiguousNameError as error:
+            raise QueryError(error.sentence, error.hint) from error
+        except LookupError:
+            return None
 
     def _dotted(self, reader: Reader, name: str) -> str:
         """Compilers name clones ``foo.cold`` and statics ``__already_done.4``."""
@@ -517,7 +532,11 @@ class Expressions:
         return name
 
     def _task(self, pid: int) -> Named:
-        task = find_task(self._program, pid)
+        if not pid:
+            raise QueryError(
+                "Each CPU has an idle task with PID 0.", "runqueues:2.idle is CPU 2's."
+            )
+        task = find_task(self._program, pid) if pid <= _LARGEST_PID else None
         if not task:
             raise QueryError(f"There is no task with PID {pid}.", kind="unreadable")
         return Named(task, f"((struct task_struct *){task.value_():#x})")
@@ -538,6 +557,8 @@ class Expressions:
             )
         spec = match[1] or ""
         reader.go_to(match.end())
+        if not spec and reader.peek() == ("sign", "-"):
+            raise QueryError("CPUs are counted from 0.", f"{name}:a is all CPUs'.")
         if not self._is_per_cpu(named):
             raise QueryError(f"{name} is no per-CPU variable.")
         cpus = list(self._per_cpu_variables.cpus(spec))

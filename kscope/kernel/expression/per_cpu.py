@@ -61,6 +61,8 @@ class PerCpu:
             return
         for part in spec.split(","):
             first, _, last = part.partition("-")
+            if last and int(last) < int(first):
+                raise QueryError(f"{part} is no range of CPUs.", f"As in {last}-{first}.")
             for cpu in range(int(first), int(last or first) + 1):
                 if cpu not in possible:
                     raise QueryError(

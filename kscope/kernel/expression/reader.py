@@ -22,6 +22,8 @@ _TOKEN = re.compile(
 )
 BARE_ADDRESS = re.compile(r"[0-9a-fA-F]{8,16}")
 TYPE_KEYWORDS = ("struct", "union", "enum")
+BASE_TYPE_WORDS = ("unsigned", "signed", "long", "short", "int", "char")
+"""Of which a type's name may have several."""
 EXAMPLES = "For example: init_task, pid 1, task_struct 0xffff…, runqueues:0, schedule+0x20."
 
 

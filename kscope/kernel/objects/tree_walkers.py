@@ -8,6 +8,7 @@ from typing import NamedTuple
 from drgn import FaultError, Object, Program, Type, offsetof
 from drgn.helpers.linux.radixtree import radix_tree_for_each
 
+from kscope.kernel.access.memory_image import wrapped
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.objects.identify_address import Addresses
 from kscope.kernel.objects.walkers import BrokenError, Node, Walker, named
@@ -53,6 +54,8 @@ class TreeWalker:
         node, parent, path = root, -1, "root"
         if not is_node:
             node, parent = self._walker.follow(root, -1, root, "rb_node", may_end=True), 0
+            if node:
+                self._walker.refuse_bad(node, -1, root, "rb_node")
         stack: list[tuple[int, str]] = []
         position = -1
         while node or stack:
@@ -63,7 +66,7 @@ class TreeWalker:
                         position, node, node,
                     )  # fmt: skip
                 if parent >= 0:
-                    self._check_parent(node, parent, parent_at, position)
+                    self._check_parent(node, parent, parent_at, position, parent or root)
                 stack.append((node, path))
                 parent, node, path = node, self._child(node, left, position), f"{path}/l"
             node, path = stack.pop()
@@ -72,18 +75,21 @@ class TreeWalker:
             parent, node, path = node, self._child(node, right, position), f"{path}/r"
 
     def _child(self, node: int, offset: int, position: int) -> int:
-        child = self._program.read_word(node + offset)
+        child = self._read(node + offset, 8, position, node, node)[0]
         if child:
             self._walker.refuse_bad(child, position, node, "a child")
-        return int(child)
+        return child
 
-    def _check_parent(self, node: int, parent: int, offset: int, position: int) -> None:
-        found = self._read(node + offset, 8, position, parent, node)
+    def _check_parent(
+        self, node: int, parent: int, offset: int, position: int, before: int
+    ) -> None:
+        """:param before: what points at the node: its parent, or the root, which is none."""
+        found = self._read(node + offset, 8, position, before, node)
         if found[0] & ~3 != parent:
             raise BrokenError(
-                f"{named(position, parent)} has a child {node:x}, whose parent is"
+                f"{named(position, before)} has a child {node:x}, whose parent is"
                 f" {found[0] & ~3:x}",
-                position, parent, node,
+                position, before, node,
             )  # fmt: skip
 
     def _read(
@@ -91,8 +97,13 @@ class TreeWalker:
     ) -> tuple[int, ...]:
         """The words of a node, which ``parent`` points at."""
         try:
-            raw = self._program.read(address, size)
+            raw = self._program.read(wrapped(address), size)
         except FaultError as error:
+            if node == parent:
+                raise BrokenError(
+                    f"{named(position, node)} cannot be read: {reason(error)}",
+                    position, node, node,
+                ) from error  # fmt: skip
             raise BrokenError(
                 f"{named(position, parent)} has a child {node:x}, which cannot be read:"
                 f" {reason(error)}",

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from drgn import Program, Type, TypeKind
+from drgn.helpers.linux.slab import for_each_slab_cache
 
 from kscope.kernel.access import fields
 from kscope.kernel.access.fields import Field
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.objects.identify_address import Addresses
+from kscope.model.text import printable
 
 _CACHES = {
     # Names in kmem_cache_create() that are not those of the type.
@@ -84,6 +86,8 @@ class Guess(NamedTuple):
     start: int
     """Where the object begins."""
     why: str
+    certain: bool = True
+    """Whether it cannot be another type of that size."""
 
 
 def guesses(program: Program, addresses: Addresses, address: int) -> Iterator[Guess]:
@@ -94,16 +98,38 @@ def guesses(program: Program, addresses: Addresses, address: int) -> Iterator[Gu
     elif identity.kind in ("symbol", "function", "per-cpu"):
         yield from _variable(program, identity.text, identity.start)
     elif identity.kind in ("slab", "free-slab"):
-        cache = identity.text.split(" +")[0].split(",")[0]
-        name = _CACHES.get(cache, cache)
-        try:
-            yield Guess(
-                program.type(f"struct {name}"), identity.start, f"it is in the slab cache {cache}"
-            )
-        except (LookupError, SyntaxError, ValueError):
-            return
+        yield from _slab_object(program, identity.text, identity.start)
     elif identity.kind == "page":
         yield Guess(program.type("struct page"), identity.start, "it is a struct page")
+
+
+def _slab_object(program: Program, text: str, start: int) -> Iterator[Guess]:
+    cache = text.partition(" +")[0].partition(",")[0]
+    try:
+        type_ = program.type(f"struct {_CACHES.get(cache, cache)}")
+    except (LookupError, SyntaxError, ValueError):
+        return
+    why = f"it is in the slab cache {cache}"
+    others = _sharers(program).get(cache, 1) - 1
+    if others:
+        why += f", which {others} other{'s' if others > 1 else ''} of its size share"
+    yield Guess(type_, start, why, certain=not others)
+
+
+def _sharers(program: Program) -> dict[str, int]:
+    """How many caches were merged into one that has the name of the first of them."""
+    if "kscope merged caches" not in program.cache:
+        found: dict[str, int] = {}
+        try:
+            for cache in for_each_slab_cache(program):
+                # Of those for kmalloc() the kernel counts less than none, to keep them apart.
+                if cache.refcount.value_() > 1:
+                    found[printable(cache.name.string_())] = cache.refcount.value_()
+        except READ_ERRORS:
+            pass  # their list is damaged: of those that follow it is not known
+        program.cache["kscope merged caches"] = found
+    sharers: dict[str, int] = program.cache["kscope merged caches"]
+    return sharers
 
 
 def _variable(program: Program, text: str, start: int) -> Iterator[Guess]:

@@ -123,8 +123,11 @@ class Walker:
         try:
             pointer = self._program.read_word(where)
         except FaultError as error:
+            # What it is by its value, such as poison, says more than that nothing is there.
+            identity = self._addresses.value(where)
+            why = reason(error) if identity is None else f"it is {identity.text}"
             raise BrokenError(
-                f"{named(position, node)} cannot be read: {reason(error)}", position, node, node
+                f"{named(position, node)} cannot be read: {why}", position, node, node
             ) from error
         if not (may_end and (pointer == 0 or pointer & 1)):
             self.refuse_bad(pointer, position, node, name)

@@ -22,6 +22,8 @@ from kscope.target.target import Target
 _SLICE_SECONDS = 0.02
 """After so long the worker may look for other work, and what was found is shown."""
 _MANY_UNREADABLE = 20
+_SOME_MEMBERS = 4
+"""That are named as examples."""
 
 
 class Entries(NamedTuple):
@@ -59,10 +61,15 @@ def entries(
     first: Callable[[], int | None],
 ) -> Entries:
     """What the elements are: as was said, or else as can be told of the head or the first."""
-    if entry is not None:
-        return Entries(*entry)
     tag = _NODE_TAGS.get(kind)
     program, addresses = target.program, addresses_of(target)
+    if entry is not None:
+        if tag is None:
+            return Entries(*entry)
+        type_, member = entry
+        if member or type_.unaliased_kind() is not TypeKind.STRUCT:
+            return Entries(type_, _checked(program, type_, member, tag))
+        return Entries(type_, _linking(target, type_, tag, head, first))
     if tag is None:
         return _of_first(program, addresses, first())
     found = known_entry(program, addresses, head)
@@ -73,6 +80,43 @@ def entries(
         return Entries(None)
     type_, member, why = found
     return Entries(type_, member, f"{type_.type_name()}, for {why}")
+
+
+def _checked(program: Program, type_: Type, member: str, tag: str) -> str:
+    """``member``, which has to be what a list goes through: else all elements would be wrong."""
+    if member:
+        named = field = fields.resolve(fields.of_type(program, type_), member)[0]
+        while field.kind in ("struct", "union") and field.tag != tag and field.fields:
+            field = field.fields[0]
+        if field.tag != tag and named.points_to != f"struct {tag}":
+            raise QueryError(
+                f"{type_.type_name()}.{member} is a {named.type_name} and no struct {tag}."
+            )
+    return member
+
+
+def _linking(
+    target: Target, type_: Type, tag: str, head: int, first: Callable[[], int | None]
+) -> str:
+    """The member that links elements of a type of which no more was said."""
+    program, addresses = target.program, addresses_of(target)
+    root = fields.of_type(program, type_)
+    if root.tag == tag:
+        return ""
+    members = [name for name in root.names() if (found := root.find(name)) and found[0].tag == tag]
+    if len(members) == 1:
+        return members[0]
+    node = first()
+    known = known_entry(program, addresses, head) or (
+        None if node is None else entry_of(program, addresses, node, tag)
+    )
+    if known is not None and known[0].type_name() == type_.type_name():
+        return known[1]
+    some = " or ".join(members[:_SOME_MEMBERS])
+    raise QueryError(
+        f"Which member of {type_.type_name()} links them?",
+        f"For example {root.tag}.{some}." if members else f"None of them is a struct {tag}.",
+    )
 
 
 def _of_first(program: Program, addresses: Addresses, entry: int | None) -> Entries:
