@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from benchmarks.terminal import Measured
 from kscope.app import KscopeApp
 from kscope.model.target import OpenQuery
-from kscope.screens.tasks import ARRANGEMENTS, TasksScreen
+from kscope.screens.task_list_pane import ARRANGEMENTS
+from kscope.screens.tasks import TasksScreen
 from kscope.session.client import Session
 from kscope.session.process import WorkerProcess
 from tests.lab.catalogue import find

@@ -2,19 +2,47 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from kscope.model.tasks import POLICIES, STATES, Task, TasksQuery, count_by
 from kscope.screens.task_columns import state_role
 from kscope.widgets.filter_bar import Chip
+from kscope.widgets.text_filter import TextFilter
 
 _KINDS = ("", "user", "kernel")
 _LONGER_THAN = ("", "1s", "10s", "30s", "2m", "10m", "1h")
 _UNINTERRUPTIBLE_FIRST = ("UN", *(state for state in STATES if state != "UN"))
 
 Groups = list[tuple[str, list[Chip]]]
+
+
+class InForce(NamedTuple):
+    """The filters in force, and the order."""
+
+    selection: TasksQuery = TasksQuery()
+    """All filters but the typed one."""
+    text: TextFilter = TextFilter()
+
+    @property
+    def selects(self) -> bool:
+        """Whether any but the typed one is in force."""
+        return self.selection != _of_nothing(self.selection)
+
+    @property
+    def leave_out(self) -> bool:
+        """Whether any is in force."""
+        return self.text.active or self.selects
+
+    @property
+    def query(self) -> TasksQuery:
+        """What asks for the tasks that they leave."""
+        return msgspec.structs.replace(self.selection, match=self.text.source)
+
+
+def _of_nothing(selection: TasksQuery) -> TasksQuery:
+    return TasksQuery(sort=selection.sort, reverse=selection.reverse)
 
 
 class TaskFilters:
@@ -33,12 +61,9 @@ class TaskFilters:
         self._policies = count_by(tasks, "policy", POLICIES)
 
     @property
-    def leave_out(self) -> bool:
-        """Whether they leave out anything."""
-        return self.selection != self._of_nothing()
-
-    def _of_nothing(self) -> TasksQuery:
-        return TasksQuery(sort=self.selection.sort, reverse=self.selection.reverse)
+    def counted(self) -> bool:
+        """Whether there are tasks yet."""
+        return bool(self._states)
 
     def choose(self, **changes: Any) -> None:
         """Change some."""
@@ -47,27 +72,22 @@ class TaskFilters:
 
     def clear(self) -> None:
         """Leave out nothing; the order stays."""
-        self.selection = self._of_nothing()
+        self.selection = _of_nothing(self.selection)
         self._changed()
 
-    def next_state(self) -> None:
-        """The next of the states that there are."""
-        self.choose(state=_after(self.selection.state, ("", *self._states)))
-
-    def next_policy(self) -> None:
-        """The next of the policies that there are."""
-        self.choose(policy=_after(self.selection.policy, ("", *self._policies)))
-
-    def next_kind(self) -> None:
-        """User tasks, kernel threads, both."""
-        selection = self.selection
-        now = "user" if selection.user else "kernel" if selection.kthreads else ""
-        following = _after(now, _KINDS)
-        self.choose(user=following == "user", kthreads=following == "kernel")
-
-    def next_longer_than(self) -> None:
-        """Only tasks that last ran longer ago than so long."""
-        self.choose(longer_than=_after(self.selection.longer_than, _LONGER_THAN))
+    def next(self, member: str) -> None:
+        """Choose the next value of ``state``, ``policy``, ``kind`` or ``longer_than``."""
+        match member:
+            case "state":
+                self.choose(state=_after(self.selection.state, ("", *self._states)))
+            case "policy":
+                self.choose(policy=_after(self.selection.policy, ("", *self._policies)))
+            case "longer_than":
+                self.choose(longer_than=_after(self.selection.longer_than, _LONGER_THAN))
+            case "kind":
+                now = "user" if self.selection.user else "kernel" if self.selection.kthreads else ""
+                following = _after(now, _KINDS)
+                self.choose(user=following == "user", kthreads=following == "kernel")
 
     # Chips.
 

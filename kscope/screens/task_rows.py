@@ -29,6 +29,16 @@ class TaskRow(NamedTuple):
     """Whether the filters select it; else it is there for those below it."""
 
     @property
+    def address(self) -> Address:
+        """Its ``task_struct``."""
+        return self.task.task
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """That of each task that the row stands for: only this one."""
+        return (self.task.task,)
+
+    @property
     def fold(self) -> Fold:
         """Its place in the tree."""
         return Fold(self.depth, self.is_open)
@@ -50,7 +60,12 @@ class GroupRow(NamedTuple):
         return self.group.since_last_arrival_ns[self.members[0]]
 
     @property
-    def addresses(self) -> list[Address]:
+    def address(self) -> Address:
+        """The ``task_struct`` of that one."""
+        return self.group.addresses[self.members[0]]
+
+    @property
+    def addresses(self) -> Sequence[Address]:
         """The ``task_struct`` of each of its tasks."""
         return [self.group.addresses[index] for index in self.members]
 
@@ -68,6 +83,16 @@ class MemberRow(NamedTuple):
     group: StackGroup
     member: int
     """Which of the group's tasks it is."""
+
+    @property
+    def address(self) -> Address:
+        """Its ``task_struct``."""
+        return self.key
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """That of each task that the row stands for: only this one."""
+        return (self.key,)
 
     @property
     def fold(self) -> Fold:
@@ -211,6 +236,11 @@ class TaskList:
         if self._all is None:
             self._all = self.arranged(self.order, self._rows)
         return self._all
+
+    @cached_property
+    def resident_bytes(self) -> int | None:
+        """What all have in memory together; ``None`` if that of one of them is not known."""
+        return self.all.resident_bytes
 
     def arranged(self, places: Sequence[int], rows: Sequence[TaskRow]) -> TaskRows:
         """The tasks in an order, with all that filters need.

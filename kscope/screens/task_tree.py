@@ -18,7 +18,7 @@ class Tree:
         :param folding: which rows the reader opened or closed, by address; kept here when there
             are more.
         """
-        self._task_list = task_list
+        self.task_list = task_list
         self._folding = folding
         tasks = task_list.by_pid
         self._above = _parents(tasks)
@@ -57,9 +57,9 @@ class Tree:
 
     def sort(self) -> None:
         """Give brothers the order that they have in the list now."""
-        self.sorted_by = self._task_list.sorted_by
+        self.sorted_by = self.task_list.sorted_by
         children: defaultdict[int, list[int]] = defaultdict(list)
-        for place in self._task_list.order:
+        for place in self.task_list.order:
             children[self._parent_of[place]].append(place)
         places: list[int] = []
         waiting = [iter(children[_NONE])]
@@ -71,7 +71,7 @@ class Tree:
                     break
             else:
                 waiting.pop()
-        self.all = self._task_list.arranged(places, self._by_pid)
+        self.all = self.task_list.arranged(places, self._by_pid)
         self._places = places
         self._places_above: list[int] | None = None
 
@@ -81,10 +81,6 @@ class Tree:
             now_at = {_NONE: _NONE} | {place: now for now, place in enumerate(self._places)}
             self._places_above = [now_at[self._parent_of[place]] for place in self._places]
         return self._places_above
-
-    def fold(self, task: Task, opened: bool) -> None:
-        """Open a row or close it."""
-        self._folding[task.task] = opened
 
     def open_to(self, address: int) -> None:
         """Open all that is above a task, so that it is shown."""

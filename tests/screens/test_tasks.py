@@ -43,7 +43,7 @@ def screen_of(dashboard: KscopeApp) -> TasksScreen:
 
 
 def rows(dashboard: KscopeApp) -> list[Row]:
-    return list(screen_of(dashboard)._list.rows)
+    return list(screen_of(dashboard)._list.table.rows)
 
 
 def screen_text(dashboard: KscopeApp) -> str:
@@ -155,7 +155,7 @@ async def test_the_tree_folds_threads_and_shows_them_when_asked(dashboard: Kscop
         assert comms(dashboard).count("workers") == 1
         tasks = screen_of(dashboard)
         leader = next(r for r in rows(dashboard) if isinstance(r, TaskRow) and r.is_open is False)
-        tasks._list.move_to_key(leader.key)
+        tasks._list.table.move_to_key(leader.key)
         await pilot.press("right")
         assert comms(dashboard).count("workers") == 12
 
@@ -173,7 +173,7 @@ async def test_in_the_tree_a_filter_keeps_the_ancestors_of_what_it_leaves(
 async def test_marked_tasks_are_what_is_copied_and_asked_for(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await quiet("F", "slash", *"^(logrotated|backupd)$", "enter", "asterisk", "X")(pilot)
-        pids = sorted(task.pid or 0 for task in screen_of(dashboard)._marked_tasks)
+        pids = sorted(task.pid or 0 for task in screen_of(dashboard)._list.marked)
         assert command(dashboard) == f"ps {pids[0]} {pids[1]}"
         assert screen_of(dashboard).text_in_focus().count("COMMAND") == 2
         await pilot.press("x")
@@ -204,7 +204,7 @@ async def test_a_link_leads_to_a_task_that_the_filters_had_left_out(dashboard: K
         await quiet("F", "s")(pilot)
         dashboard.open_link(TaskLink(1))
         await settle(pilot)
-        task = screen_of(dashboard)._task_at_cursor
+        task = screen_of(dashboard)._list.task_at_cursor
         assert task is not None
         assert task.comm == "init"
 
@@ -217,7 +217,7 @@ async def test_the_arrangement_and_columns_are_those_of_the_last_time(
     async with dashboard_on(demo) as again, again.run_test(size=(120, 40)) as pilot:
         await quiet()(pilot)
         assert comms(again)
-        titles = [column.title for column in screen_of(again)._list.columns]
+        titles = [column.title for column in screen_of(again)._list.table.columns]
         assert titles[0] == "ST"
         assert "PID" not in titles
 
@@ -235,7 +235,7 @@ async def test_an_impossible_cpu_is_refused_where_it_is_typed(dashboard: KscopeA
 async def test_back_leads_from_the_details_to_the_list(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await quiet("F", "enter", "q")(pilot)
-        assert screen_of(dashboard)._list.has_focus
+        assert screen_of(dashboard)._list.table.has_focus
 
 
 async def shown_in_part(dashboard: KscopeApp, count: int) -> Tasks:
@@ -253,10 +253,10 @@ async def test_while_tasks_arrive_the_cursor_the_order_and_the_filter_stay(
         await quiet("F", "t", "u")(pilot)
         whole = await shown_in_part(dashboard, 90)
         await pilot.press("down", "down", "down")
-        at = screen_of(dashboard)._task_at_cursor
+        at = screen_of(dashboard)._list.task_at_cursor
         assert at is not None
         screen_of(dashboard)._show(whole)
-        assert screen_of(dashboard)._task_at_cursor == at
+        assert screen_of(dashboard)._list.task_at_cursor == at
         times = [
             r.task.since_last_arrival_ns or 0 for r in rows(dashboard) if isinstance(r, TaskRow)
         ]
@@ -284,7 +284,7 @@ async def test_a_link_to_a_task_that_has_not_arrived_is_followed_when_it_does(
         dashboard.open_link(TaskLink(whole.tasks[-1].pid or 0))
         await settle(pilot)
         screen_of(dashboard)._show(whole)
-        assert screen_of(dashboard)._task_at_cursor == whole.tasks[-1]
+        assert screen_of(dashboard)._list.task_at_cursor == whole.tasks[-1]
 
 
 async def test_rows_that_were_folded_stay_folded_after_sorting(dashboard: KscopeApp) -> None:
@@ -294,7 +294,7 @@ async def test_rows_that_were_folded_stay_folded_after_sorting(dashboard: Kscope
         kthreadd = next(
             r for r in rows(dashboard) if isinstance(r, TaskRow) and r.task.comm == "kthreadd"
         )
-        tasks._list.move_to_key(kthreadd.key)
+        tasks._list.table.move_to_key(kthreadd.key)
         await pilot.press("left", "t")
         await settle(pilot)
         assert "rcu_gp" not in comms(dashboard)
@@ -393,7 +393,7 @@ async def test_tasks_whose_state_is_unreadable_can_be_chosen_like_others(
         lost = msgspec.structs.replace(whole.tasks[-1], state=None, policy=None)
         tasks = (*whole.tasks[:-1], lost)
         screen_of(dashboard)._show(Tasks(tasks=tasks, total=len(tasks)))
-        screen_of(dashboard)._filters.choose(state="??", policy="??")
+        screen_of(dashboard)._bar.filters.choose(state="??", policy="??")
         assert [row.task for row in rows(dashboard) if isinstance(row, TaskRow)] == [lost]
         equivalent = screen_of(dashboard).equivalent()
         assert equivalent is not None
