@@ -2,7 +2,10 @@
 as it should, and a CPU that does not come back from a softirq."""
 
 import pytest
+from drgn import Object, Program
 
+from kscope.kernel.access import members
+from kscope.kernel.processor import work_pools
 from kscope.model.cpus import CpusQuery, state_of
 from kscope.model.survey import Finding, Survey
 from kscope.model.system import SystemQuery
@@ -78,3 +81,23 @@ def test_the_cpu_in_the_softirq_is_said_to_be_in_it_as_its_own_screen_does(
     softirqs = [state.softirq for state in answer(target, SystemQuery()).cpu_states]
     assert softirqs == [cpu.softirq for cpu in answer(target, CpusQuery()).cpus]
     assert softirqs == ["", "", "", "run_timer_softirq"]
+
+
+def test_a_pool_is_stalled_whatever_other_cpus_tell_the_watchdog(
+    series: str, types: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab's kernels are built without CONFIG_WQ_WATCHDOG and its variables."""
+
+    def variable(program: Program, *names: str) -> Object | None:
+        touched = "wq_watchdog_touched" in names
+        return (
+            Object(program, "unsigned long", program["jiffies"])
+            if touched
+            else members.variable(program, *names)
+        )
+
+    monkeypatch.setattr(work_pools, "variable", variable)
+    target = open_lab("deferred-work", series, types)
+    (cpu,) = answer(target, CpusQuery(cpu="2", watchdog=True)).cpus
+    assert cpu.health is not None
+    assert [pool.stuck for pool in cpu.health.pools].count(True) == 1

@@ -69,10 +69,10 @@ def _stalled_ns(pool: Object, cpu: int, jiffy_ns: int | None) -> int | None:
         return None
     program = pool.prog_
     progress = value_of(pool.watchdog_ts)
-    # Only with CONFIG_WQ_WATCHDOG: somebody told the watchdog not to worry.
-    touched = variable(program, "wq_watchdog_touched")
-    if touched is not None:
-        progress = max(progress, value_of(touched))
+    # Only with CONFIG_WQ_WATCHDOG: somebody told the watchdog not to worry about this CPU. The
+    # global wq_watchdog_touched would not do: since Linux kernel commit 89e28ce60cb6
+    # ("workqueue/watchdog: Make unbound workqueues aware of touch_softlockup_watchdog()") (in
+    # v5.13) every CPU that leaves its idle state moves it on.
     touched = variable(program, "wq_watchdog_touched_cpu")
     if touched is not None:
         progress = max(progress, value_of(per_cpu(touched, cpu)))
