@@ -43,6 +43,22 @@ class DeathFacts:
             return None
 
     @cached_property
+    def survived(self) -> bool:
+        """Whether this kernel surely had not died when the dump was taken, whatever its log says.
+
+        It goes on after a fault in a process unless it is told to panic, and a hypervisor dumps it
+        later for another reason.
+        """
+        try:
+            return (
+                self.target.debug_info.types != "none"
+                and self.target.identity.crash_time_seconds is None
+                and panic_cpu(self.program) is None
+            )
+        except READ_ERRORS:
+            return False
+
+    @cached_property
     def panic_task(self) -> Object | None:
         """``struct task_struct *``"""
         if self.target.debug_info.types == "none":
@@ -59,9 +75,8 @@ class DeathFacts:
             return None
 
     def number(self, name: str) -> int | None:
-        """The value of a kernel variable; ``None`` where this kernel has none."""
+        """The value of a kernel variable; ``None`` where there is none or it cannot be read."""
         try:
-            value = self.program[name]
-        except LookupError:
+            return int(self.program[name].value_())
+        except READ_ERRORS:
             return None
-        return int(value.value_())

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from drgn import Object, Program, Symbol, SymbolBinding, SymbolKind, sizeof
+from drgn import Symbol, SymbolBinding, SymbolKind, sizeof
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_rq
 
@@ -21,6 +21,7 @@ from kscope.session.answering import answer, finish
 from kscope.target.opening import open_target
 from kscope.target.target import Target
 from tests.kernel.excluding import exclude
+from tests.kernel.putting import put
 
 
 @pytest.fixture(scope="module")
@@ -221,15 +222,6 @@ def with_perf(demo: object) -> Target:
     put(program, per_cpu(program["hrtimer_interrupts_saved"], 3), count)
     put(program, per_cpu(program["hard_watchdog_warn"], 3), 1)
     return target
-
-
-def put(program: Program, variable: Object, value: int) -> None:
-    data = value.to_bytes(sizeof(variable), "little")
-
-    def read(_address: int, count: int, offset: int, _physical: bool) -> bytes:
-        return data[offset : offset + count]
-
-    program.add_memory_segment(variable.address_ or 0, len(data), read, False)
 
 
 def test_a_guest_without_performance_counters_has_no_hard_lockup_detector(found: Cpus) -> None:

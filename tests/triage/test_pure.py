@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kscope.kernel.death.hardware_errors import HardwareError, logged
 from kscope.kernel.death.log_reports import find_reports
 from kscope.kernel.death.oom_report import parse
+from kscope.kernel.death.panic import panic_message
 from kscope.kernel.machine.memory_zones import Zone
 from kscope.kernel.waiting.wait_categories import category_of
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
@@ -190,3 +191,35 @@ def test_a_machine_check_decoded_by_amds_driver_is_read_as_well() -> None:
 )
 def test_a_machine_checks_error_code_says_what_failed(code: int, what: str) -> None:
     assert HardwareError(cpu=0, bank=0, status=1 << 63 | code, address=None).what == what
+
+
+NULL = "BUG: kernel NULL pointer dereference, address: 0000000000000008"
+FAULT = "general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b6b73: 0000 [#2]"
+
+
+def test_a_process_that_faults_is_no_report_of_the_kernels() -> None:
+    line = "traps: httpd[155] general protection fault ip:55d0 sp:7ffd error:0 in httpd[55d0+1000]"
+    assert find_reports([record(line)]) == []
+    assert panic_message([record(line)]) == ""
+
+
+def test_what_user_space_writes_into_the_log_is_no_report_of_the_kernels() -> None:
+    line = Record(0, 0, 4, 1, "", "Kernel panic - not syncing: says who")
+    assert find_reports([line]) == []
+    assert panic_message([line]) == ""
+
+
+def test_a_kernel_that_had_survived_a_fault_died_of_the_last_one() -> None:
+    assert panic_message([record(NULL), record(FAULT)]) == FAULT
+
+
+def test_a_panic_says_more_than_the_faults_around_it() -> None:
+    panic = "Kernel panic - not syncing: Fatal exception in interrupt"
+    assert panic_message([record(NULL), record(panic), record(FAULT)]) == panic
+
+
+def test_a_task_hung_in_io_wait_is_reported_as_one() -> None:
+    (report,) = find_reports(
+        [record("INFO: task dd:456 blocked in I/O wait for more than 122 seconds.")]
+    )
+    assert report.kind == "hung-task"

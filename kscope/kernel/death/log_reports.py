@@ -16,13 +16,14 @@ _STARTS: tuple[tuple[ReportKind, str, str], ...] = (
     ("soft-lockup", r"BUG: soft lockup - CPU#\d+ stuck for \d+s!.*", _TRACE_END),
     ("hard-lockup", r"[Ww]atchdog detected hard LOCKUP on cpu.*", _TRACE_END),
     ("rcu-stall", r"INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?.*", _TRACE_END),
-    ("hung-task", r"INFO: task .*:\d+ blocked for more than \d+ seconds.*", _TRACE_END),
+    ("hung-task", r"INFO: task .*:\d+ blocked (?:in I/O wait )?for more than \d+ seconds.*",
+     _TRACE_END),
     ("workqueue-lockup", r"BUG: workqueue lockup.*", _ONE_LINE),
     ("kasan", r"BUG: K(?:A|C|M)SAN: .*", r"={60}"),
     ("null-deref", r"BUG: (?:kernel NULL pointer dereference|unable to handle kernel NULL).*",
      _OOPS_END),
     ("bad-page-fault", r"(?:BUG: unable|Unable) to handle .*", _OOPS_END),
-    ("general-protection", r"general protection fault.*", _OOPS_END),
+    ("general-protection", r"general protection fault[,:] .*", _OOPS_END),
     ("bug", r"[Kk]ernel BUG at .*", _OOPS_END),
     ("oops", r"(?:invalid opcode|divide error|stack segment|int3|Internal error"
      r"|Oops(?!: general protection)): .*",
@@ -43,10 +44,13 @@ _LONGEST = 500
 
 
 def find_reports(records: Sequence[Record]) -> list[Report]:
-    """The reports in ``records``, in the log's order. An oops's panic is a report of its own."""
+    """The reports in ``records``, in the log's order. An oops's panic is a report of its own.
+
+    User space can write all of these words into the log, but not with the kernel's facility.
+    """
     reports: list[Report] = []
     for index, record in enumerate(records):
-        if record.level > 6 or not _HINT.search(record.text):
+        if record.level > 6 or record.facility or not _HINT.search(record.text):
             continue
         match = _START.search(record.text)
         if match is None or match.lastindex is None:

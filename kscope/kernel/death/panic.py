@@ -7,27 +7,36 @@ from drgn import Object, Program
 
 from kscope.model.log import Record
 
-# What crash and drgn show as PANIC, the most telling first.
-_MESSAGES = (
-    re.compile(r"Kernel panic -.*"),
-    re.compile(r"BUG: (?:kernel NULL pointer dereference|unable to handle).*|Unable to handle .*"),
-    re.compile(r"general protection fault.*"),
-    re.compile(r"[Kk]ernel BUG at.*"),
-    re.compile(r"Oops: .*"),
+# What crash and drgn show as PANIC.
+_PANIC = re.compile(r"Kernel panic -.*")
+# How the reports of faults begin. (That of a process goes on with "ip:", not with what it was.)
+_FAULT = re.compile(
+    r"BUG: (?:kernel NULL pointer dereference|unable to handle).*|Unable to handle .*"
+    r"|general protection fault[,:] .*|[Kk]ernel BUG at.*"
 )
+_OOPS = re.compile(r"Oops: .*")
 
 PANIC_CPU_INVALID = -1
 """``panic_cpu`` while no CPU has panicked (include/linux/panic.h)."""
 
 
 def panic_message(records: Iterable[Record]) -> str:
-    """The kernel's own words for its death; empty if it said none."""
-    found: dict[int, str] = {}
+    """The kernel's own words for its death; empty if it said none.
+
+    Without a panic's, those of the last fault: it may have survived others before. Of what user
+    space writes into the log, nothing counts: its facility is never the kernel's.
+    """
+    fault = oops = ""
     for record in records:
-        for rank, pattern in enumerate(_MESSAGES):
-            if rank not in found and (match := pattern.search(record.text)):
-                found[rank] = match.group()
-    return found[min(found)] if found else ""
+        if record.facility:
+            continue
+        if match := _PANIC.search(record.text):
+            return match.group()
+        if match := _FAULT.search(record.text):
+            fault = match.group()
+        elif match := _OOPS.search(record.text):
+            oops = match.group()
+    return fault or oops
 
 
 def panic_cpu(program: Program) -> int | None:

@@ -10,7 +10,9 @@ from kscope.triage.panics import TRIGGER, panic_finding, where
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import lasting, waited
 
-_REPORTED = re.compile(r"INFO: task (.*):(\d+) blocked for more than (\d+) seconds")
+_REPORTED = re.compile(
+    r"INFO: task (.*):(\d+) blocked (?:in I/O wait )?for more than (\d+) seconds"
+)
 _MOST = 8
 
 
@@ -19,7 +21,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         return
     timeout = facts.number("sysctl_hung_task_timeout_secs")
     evidence = []
-    if timeout is not None:
+    if timeout:
         meaning = f"a task is reported after {timeout} s in uninterruptible sleep"
         evidence.append(of_variable("sysctl_hung_task_timeout_secs", timeout, meaning))
     reported = _reported(facts)
@@ -36,7 +38,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         title=f"Panic: hung task{lasting(longest)}, {where(facts)}",
         explanation=(f"First report: {named}. " if first is not None else "")
         + "The detector only ended it: tasks had been in uninterruptible sleep for more "
-        f"than {timeout or 'the allowed'} s. "
+        f"than {f'{timeout} s' if timeout else 'it was told to allow'}. "
         + "What they wait for, and who has it, is in the findings about locks and blocked tasks.",
         evidence=evidence,
         tasks=(*_culprits(facts), *reported),
