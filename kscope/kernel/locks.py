@@ -331,7 +331,9 @@ class _Graph:
                 continue
             owner = self._owners[node.wait.lock]
             # One that waits to write what it was the last to read is not its own blocker for sure.
-            task = None if owner.task == address and not owner.certain else owner.task
+            # Nor is one that was given the lock that it still waits for.
+            is_none = owner.handed_over or not owner.certain
+            task = None if owner.task == address and is_none else owner.task
             yield Edge(address, node.wait.lock, task, owner.certain)
 
     def _pids(self, tasks: Iterable[int]) -> tuple[int, ...]:

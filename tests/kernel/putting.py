@@ -5,11 +5,9 @@ from drgn import Object, Program, sizeof
 
 def put(program: Program, variable: Object, value: int) -> None:
     """Give a number another value."""
-    put_bytes(
-        program,
-        variable.address_ or 0,
-        (value % (1 << 64)).to_bytes(8, "little")[: sizeof(variable)],
-    )
+    size = sizeof(variable)
+    data = (value % (1 << 8 * size)).to_bytes(size, "little")
+    put_bytes(program, variable.address_ or 0, data)
 
 
 def put_bytes(program: Program, address: int, data: bytes) -> None:

@@ -7,6 +7,7 @@ wait for (``blocked_on``, ``blocker``).
 import pytest
 
 from kscope.kernel.locks import locks
+from kscope.kernel.waiting.lock_owners import owner_of
 from kscope.model.locks import Locks, LocksQuery
 from kscope.target.target import Target
 from tests.lab.catalogue import LabDump
@@ -55,6 +56,15 @@ def test_every_lock_is_found_with_its_kind_owner_and_waiters(dump: LabDump, foun
 def test_a_semaphores_last_holder_is_named_and_not_certain(dump: LabDump, found: Locks) -> None:
     (semaphore,) = (lock for lock in found.locks if lock.kind == "semaphore")
     assert (semaphore.owner, semaphore.owner_certain) == (dump.task("semholder")["pid"], False)
+
+
+def test_a_semaphores_last_holder_may_exit_without_breaking_anything(
+    target: Target, found: Locks
+) -> None:
+    (semaphore,) = (lock for lock in found.locks if lock.kind == "semaphore")
+    owner = owner_of(target.program, "semaphore", int(semaphore.address), lambda _task: False)
+    assert (owner.task, owner.certain) == (None, False)
+    assert owner.note == "its last holder has exited; others may hold it"
 
 
 def test_the_cycle_is_the_guests(dump: LabDump, found: Locks) -> None:

@@ -1,7 +1,7 @@
 """Who holds a lock, as far as the lock itself says, and how sure that is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drgn import Object, Program
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -23,6 +23,8 @@ class Owner:
     note: str = ""
     may_be_found_on_stacks: bool = False
     """Whether somebody does hold it whom the lock does not name."""
+    handed_over: bool = False
+    """Whether the owner is still in the lock's queue: it was given the lock and has not run yet."""
 
 
 Exists = Callable[[int], bool | None]
@@ -40,6 +42,8 @@ def owner_of(program: Program, kind: LockKind, address: int, exists: Exists) -> 
         return Owner(None, False, f"owner unreadable: {reason(error)}")
 
 
+_FREE = "free: it was just released and nobody has taken it yet"
+
 _UNSIGNED = (1 << 64) - 1
 """``atomic_long_t`` is signed; what it holds here is a pointer with flags."""
 
@@ -54,14 +58,20 @@ _OWNERLESS: dict[LockKind, str] = {
 # The low bits of mutex.owner are flags: MUTEX_FLAG_WAITERS, _HANDOFF and _PICKUP.
 # Since Linux kernel commit 3ca0ff571b09 ("locking/mutex: Rework mutex::owner") (in v4.10).
 _MUTEX_FLAGS = 7
+_MUTEX_PICKUP = 4
+"""The mutex was given to a waiter that is only about to wake up and take it."""
 
 
 def _mutex(program: Program, address: int, exists: Exists) -> Owner:
     lock = Object(program, "struct mutex", address=address)
     word = lock.owner.counter.value_() & _UNSIGNED
     if not word & ~_MUTEX_FLAGS:
-        return Owner(None, False, "free: it was just released and nobody has taken it yet")
-    return _live(word & ~_MUTEX_FLAGS, exists, certain=True, how=f"owner {word:#x} & ~7")
+        return Owner(None, False, _FREE)
+    how = f"owner {word:#x} & ~7"
+    if word & _MUTEX_PICKUP:
+        how += ": handed over to it while it waited, it has not run since"
+    found = _live(word & ~_MUTEX_FLAGS, exists, certain=True, how=how)
+    return replace(found, handed_over=bool(word & _MUTEX_PICKUP))
 
 
 # The low bits of rw_semaphore.owner are RWSEM_READER_OWNED and RWSEM_NONSPINNABLE; of count, bit 0
@@ -78,14 +88,18 @@ def _rwsem(program: Program, address: int, exists: Exists) -> Owner:
     lock = Object(program, "struct rw_semaphore", address=address)
     count = lock.count.counter.value_() & _UNSIGNED
     word = lock.owner.counter.value_() & _UNSIGNED
-    if count & _RWSEM_WRITER_LOCKED and not word & _RWSEM_READER_OWNED:
+    if count & _RWSEM_WRITER_LOCKED:
+        if word & _RWSEM_READER_OWNED or not word & ~_RWSEM_OWNER_FLAGS:
+            # The writer sets owner after count and clears it before.
+            note = f"owner {word:#x}, count {count:#x}: a writer is just taking or releasing it"
+            return Owner(None, False, note)
         return _live(
             word & ~_RWSEM_OWNER_FLAGS, exists, certain=True,
             how=f"owner {word:#x}, count {count:#x}: write-locked",
         )  # fmt: skip
     readers = (count & (1 << 63) - 1) >> _RWSEM_READER_SHIFT
     if not readers:
-        return Owner(None, False, "free: it was just released and nobody has taken it yet")
+        return Owner(None, False, _FREE)
     held = f"held by {readers} reader{'s' if readers > 1 else ''}"
     if not word & ~_RWSEM_OWNER_FLAGS:
         return Owner(None, False, f"{held}, none of them recorded", may_be_found_on_stacks=True)
@@ -110,7 +124,7 @@ def _rt_mutex(program: Program, address: int, exists: Exists) -> Owner:
         lock = Object(program, "struct rt_mutex", address=address)
     word = lock.owner.value_()
     if not word & ~_RT_MUTEX_HAS_WAITERS:
-        return Owner(None, False, "free: it was just released and nobody has taken it yet")
+        return Owner(None, False, _FREE)
     how = f"owner {word:#x} & ~1"
     return _live(word & ~_RT_MUTEX_HAS_WAITERS, exists, certain=True, how=how)
 
@@ -127,8 +141,11 @@ def _semaphore(program: Program, address: int, exists: Exists) -> Owner:
         )
     if not holder:
         return Owner(None, False, "its last holder has released it", may_be_found_on_stacks=True)
-    last = _live(holder, exists, certain=False, how="")
-    return Owner(last.task, False, "its last holder; others may hold it too", True)
+    there = exists(holder)
+    if there:
+        return Owner(holder, False, "its last holder; others may hold it too", True)
+    what = f"is {_NOT_FOUND}" if there is None else "has exited"
+    return Owner(None, False, f"its last holder {what}; others may hold it", True)
 
 
 def _percpu_rwsem(program: Program, address: int, exists: Exists) -> Owner:  # noqa: ARG001
@@ -142,6 +159,8 @@ def _percpu_rwsem(program: Program, address: int, exists: Exists) -> Owner:  # n
     if lock.block.counter.value_() and not writer:
         return Owner(None, False, "held by a writer that is not recorded", True)
     count = _percpu_readers(program, lock)
+    if not count and not writer:
+        return Owner(None, False, _FREE)
     held = f"held by {count} reader{'' if count == 1 else 's'}, not recorded"
     if writer:
         comm, pid = printable(writer.comm.string_()), writer.pid.value_()
