@@ -1,5 +1,7 @@
 """The command line. Imports nothing heavy at module scope: ``--version`` answers in 0.1 s."""
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -36,7 +38,50 @@ opened or the query failed; 2 bad usage.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    _prepare_surroundings()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    status = 0
+    try:
+        status = _obey_or_say_why_not(arguments)
+        # Here, where it can be told that nobody reads any more; Python's own at exit is too late.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        what = error.filename or "standard output"
+        print(f"kscope: {what}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _prepare_surroundings() -> None:
+    """Make up for what a shell, cron or a container may have left away."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It was closed. What is opened next would get its number and be taken for it.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    for stream, errors in (
+        (sys.stdin, "replace"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    if not os.path.isabs(os.environ.get("HOME", "")):  # noqa: PTH117
+        os.environ.pop("HOME", None)
+        if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117
+            # A user without a home, as in containers: nothing is kept, and that is no error.
+            os.environ["HOME"] = "/nonexistent"
+
+
+def _drop_output() -> None:
+    """What is left in the buffer goes nowhere: Python would complain about it at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _obey_or_say_why_not(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command in ("-h", "--help", "help"):
         print(_USAGE, end="")
@@ -49,21 +94,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from kscope.model.base import QueryError
 
     try:
-        status = _obey(command, arguments)
-        # Here, where it can be told that nobody reads any more; Python's own at exit is too late.
-        sys.stdout.flush()
-        return status
+        return _obey(command, arguments)
     except QueryError as error:
-        print(f"kscope: {error.sentence}", file=sys.stderr)
-        if error.hint:
-            print(f"        {error.hint}", file=sys.stderr)
-        return 2 if error.kind == "bad-usage" else 1
+        status = 2 if error.kind == "bad-usage" else 1
+        with contextlib.suppress(BrokenPipeError):
+            print(f"kscope: {error.sentence}", file=sys.stderr)
+            if error.hint:
+                print(f"        {error.hint}", file=sys.stderr)
+        return status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # What is left in the buffer goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
 
 
 def _obey(command: str, arguments: list[str]) -> int:

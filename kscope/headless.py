@@ -1,20 +1,26 @@
 """The dashboard's views without a screen: the same Queries, answered in this process."""
 
 import argparse
+import contextlib
+import os
 import sys
 import typing
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from kscope.dialect import views
 from kscope.dialect.views import View
-from kscope.model.base import Progress, Query, QueryError
+from kscope.model.base import Progress, Query, QueryError, Result
 from kscope.model.codec import to_json
 from kscope.model.target import OpenQuery
+from kscope.model.text import printable
 
 if typing.TYPE_CHECKING:
     from kscope.target.target import Target
+
+R = TypeVar("R", bound=Result)
 
 _BAR = 30
 """Columns of a progress bar."""
@@ -60,7 +66,14 @@ def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Que
         query: Query[Any] = msgspec.convert(fields, query_type, strict=False)
         return query
     except msgspec.ValidationError as error:
-        raise QueryError(f"An option is not of the right kind: {error}.") from error
+        # As in "Expected `int`, got `str` - at `$.limit`".
+        expected, _, place = str(error).partition(" - at `$.")
+        name = place.rstrip("`")
+        what = "a whole number" if expected.startswith("Expected `int") else expected
+        raise QueryError(
+            f"--{name.replace('_', '-')} takes {what}, not {printable(str(fields.get(name, '')))}.",
+            kind="bad-usage",
+        ) from error
 
 
 def open_here(query: OpenQuery) -> "Target":
@@ -71,7 +84,8 @@ def open_here(query: OpenQuery) -> "Target":
     from kscope.session.answering import finish
     from kscope.target.opening import open_target
 
-    target = finish(open_target(query), show_progress)
+    with progress_line():
+        target = finish(open_target(query), show_progress)
     identity = target.identity
     if not identity.complete:
         lacks = f"{identity.path} is incomplete: {identity.incomplete_why}."
@@ -84,15 +98,38 @@ def show(target: OpenQuery, view: View, query: Query[Any], as_json: bool) -> str
 
     :raises QueryError: if the target cannot be opened or the Query not answered.
     """
+    result = ask(open_here(target), query)
+    return to_json(result).decode() if as_json else view.text(query, result)
+
+
+def ask(target: "Target", query: Query[R]) -> R:
+    """The answer to ``query``; how far it has come is said on a terminal.
+
+    :raises QueryError: if it cannot be answered.
+    """
     from kscope.session.answering import answer
 
-    result = answer(open_here(target), query, show_progress)
-    return to_json(result).decode() if as_json else view.text(query, result)
+    with progress_line():
+        return answer(target, query, show_progress)
+
+
+@contextlib.contextmanager
+def progress_line() -> Iterator[None]:
+    """Take away what ``show_progress`` has left in the line where the answer will stand."""
+    try:
+        yield
+    finally:
+        if _can_show_progress():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _can_show_progress() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def show_progress(progress: Progress) -> None:
     """Say on a terminal how far a long answer has come."""
-    if not sys.stderr.isatty():
+    if not _can_show_progress():
         return
     share = ""
     if progress.total:
@@ -145,7 +182,8 @@ def target_from(options: argparse.Namespace) -> OpenQuery:
     if path == "demo":
         from kscope.demo import unpack
 
-        path = str(unpack(show_progress))
+        with progress_line():
+            path = str(unpack(show_progress))
     return OpenQuery(
         path=path,
         live=options.live,

@@ -12,7 +12,6 @@ from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.user_shell import run_attached
 from kscope.model.base import Progress, Query, Result
 from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
 
 R = TypeVar("R", bound=Result)
 
@@ -76,7 +75,7 @@ def _asker(query: OpenQuery) -> Any:
     ) -> R:
         known = answers.get(question)
         if known is None:
-            known = answer(target, question, headless.show_progress)
+            known = headless.ask(target, question)
             if not (query.live or query.qemu):
                 answers[question] = known
         return known  # type: ignore[return-value]

@@ -2,10 +2,11 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from kscope.model.base import QueryError
 from kscope.model.codec import from_json, to_json
 from kscope.model.survey import Survey, SurveyQuery
 from kscope.model.target import OpenQuery
-from kscope.session.answering import answer
+from kscope.model.text import printable
 
 _LONGEST_SECONDS = 600
 """A dump that takes longer is given up; the others are not kept waiting by it."""
@@ -52,6 +53,12 @@ def run(arguments: list[str]) -> tuple[str, int]:
     """
     options, paths = _parsed(arguments)
     if len(paths) > 1:
+        if options.live or options.qemu:
+            raise QueryError(
+                "A running machine is not surveyed together with dumps.",
+                "Survey it alone: kscope survey --live",
+                kind="bad-usage",
+            )
         return _many(options, paths)
     options.vmcore = paths[0] if paths else ""
     target = headless.target_from(options)
@@ -77,27 +84,27 @@ def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "surveyed side by side, and those that died alike are put together.",
     )
     headless.add_target_options(parser)
+    parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     headless.add_query_options(parser, SurveyQuery)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the result as JSON")
     form.add_argument("--markdown", action="store_true", help="a report to paste")
-    options, rest = parser.parse_known_args(arguments)
-    unknown = [argument for argument in rest if argument.startswith("-")]
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return options, [path for path in (options.vmcore, *rest) if path]
+    # argparse itself takes what stands after -- for options again when they are intermixed.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_intermixed_args(arguments[:end])
+    paths = (options.vmcore, *options.more, *arguments[end + 1 :])
+    return options, [path for path in paths if path]
 
 
 def _one(target: OpenQuery, rule: str) -> Survey:
-    return answer(headless.open_here(target), SurveyQuery(rule=rule), headless.show_progress)
+    return headless.ask(headless.open_here(target), SurveyQuery(rule=rule))
 
 
 def _many(options: argparse.Namespace, paths: list[str]) -> tuple[str, int]:
     common = ["--rule", options.rule] if options.rule else []
     common += ["-s", options.vmlinux] if options.vmlinux else []
     common += ["--debuginfod"] if options.debuginfod else []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        results = list(pool.map(lambda path: _in_a_process(path, common), paths))
+    results = _side_by_side(paths, common)
     surveys = [result for result in results if isinstance(result, Survey)]
     failed = [result for result in results if isinstance(result, NotSurveyed)]
     status = 1 if failed else 0
@@ -110,24 +117,80 @@ def _many(options: argparse.Namespace, paths: list[str]) -> tuple[str, int]:
     return dialect.table(surveys, pairs), status
 
 
-def _in_a_process(path: str, options: list[str]) -> Survey | NotSurveyed:
-    """Survey one dump in a process of its own, which may crash without harm."""
-    command = [sys.executable, "-m", "kscope", "survey", path, "--json", *options]
-    try:
-        ended: subprocess.CompletedProcess[Any] = subprocess.run(
-            command, capture_output=True, check=False, timeout=_LONGEST_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return NotSurveyed(path, f"it took longer than {_LONGEST_SECONDS} s")
-    if ended.returncode == 0:
+def _side_by_side(paths: list[str], options: list[str]) -> list[Survey | NotSurveyed]:
+    """Survey all; whatever ends this process leaves none of those that it started."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        processes = _Processes()
         try:
-            return from_json(ended.stdout, Survey)
+            return list(pool.map(lambda path: _in_a_process(path, options, processes), paths))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.end()
+            raise
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+class _Processes:
+    """Those that were started, to be ended together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def run(self, command: list[str]) -> tuple[int, bytes, bytes]:
+        """Status, standard output and errors.
+
+        :raises subprocess.TimeoutExpired: if it takes too long.
+        """
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        with process:
+            with self._lock:
+                self._running.add(process)
+                if self._ended:
+                    process.kill()
+            try:
+                output, errors = process.communicate(timeout=_LONGEST_SECONDS)
+            finally:
+                process.kill()
+                with self._lock:
+                    self._running.remove(process)
+        return process.returncode, output, errors
+
+    def end(self) -> None:
+        """End all, and those that may yet be started."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                process.kill()
+
+
+def _in_a_process(
+    path: str, options: list[str], processes: _Processes
+) -> Survey | NotSurveyed:  # fmt: skip
+    """Survey one dump in a process of its own, which may crash without harm."""
+    command = [sys.executable, "-m", "kscope", "survey", "--json", *options, "--", path]
+    shown = printable(path)
+    try:
+        status, output, errors = processes.run(command)
+    except subprocess.TimeoutExpired:
+        return NotSurveyed(shown, f"it took longer than {_LONGEST_SECONDS} s")
+    if status == 0:
+        try:
+            return from_json(output, Survey)
         except msgspec.DecodeError as error:
-            return NotSurveyed(path, f"its survey is not understood: {error}")
-    said = " ".join(ended.stderr.decode(errors="backslashreplace").split())
-    if ended.returncode < 0:
-        return NotSurveyed(path, f"the process died of signal {-ended.returncode}. {said}".strip())
-    return NotSurveyed(path, said.removeprefix("kscope: ") or "it failed without a word")
+            return NotSurveyed(shown, f"its survey is not understood: {error}")
+    said = " ".join(errors.decode(errors="backslashreplace").split())
+    if status < 0:
+        return NotSurveyed(shown, f"the process died of signal {-status}. {said}".strip())
+    return NotSurveyed(shown, said.removeprefix("kscope: ") or "it failed without a word")
 
 
 def _together(surveys: list[Survey], failed: list[NotSurveyed]) -> Surveys:
