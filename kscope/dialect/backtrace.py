@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from kscope.dialect.cpus import exception_rip
+from kscope.dialect.cpu.bt import exception_rip
 from kscope.dialect.stacks import register_lines
 from kscope.dialect.tasks import title
 from kscope.dialect.views import Equivalent

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kscope.dialect.cpus import PENDING_SHOWN, pending_words, rcu_facts, watchdog_facts
+from kscope.dialect.cpu.watchdog import PENDING_SHOWN, pending_words, rcu_facts, watchdog_facts
 from kscope.model.base import Address, Unreadable
 from kscope.model.cpus import (
     Cpu,

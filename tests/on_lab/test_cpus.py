@@ -18,7 +18,8 @@ from drgn.helpers.linux.stack import kernel_stack_trace
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from drgn.helpers.linux.timer import hrtimer_clock_base_for_each, timer_base_for_each
 
-from kscope.dialect import cpus as dialect
+from kscope.dialect.cpu import bt, runq
+from kscope.dialect.cpu.timer import wheels
 from kscope.model.base import QueryError
 from kscope.model.cpus import INTERRUPT_FLAG, Cpu, Cpus, CpusQuery, Ipi, Queued, state_of
 from kscope.screens.cpu_grid import CpuGrid
@@ -82,7 +83,7 @@ def words(text: str) -> list[str]:
 
 def as_crash_knows(cpus: Sequence[Cpu]) -> str:
     """Runqueues without what crash does not look for."""
-    text = "\n\n".join(dialect.runqueue(cpu) for cpu in cpus).replace("  (THROTTLED)", "")
+    text = "\n\n".join(runq.runqueue(cpu) for cpu in cpus).replace("  (THROTTLED)", "")
     return re.sub(r"\n  (?:STOP TASK|DL TASKS|WAKE LIST):(?:\n     .*)+", "", text)
 
 
@@ -104,14 +105,14 @@ def test_runq_equals_crash(name: str, series: str, types: str) -> None:
 @pytest.mark.parametrize("series", SERIES)
 @pytest.mark.parametrize("name", KDUMPS)
 def test_lag_equals_crash(name: str, series: str) -> None:
-    ours = dialect.lag(read(name, series).cpus)
+    ours = runq.lag(read(name, series).cpus)
     assert words(ours) == words(crash_says(name, series, "runq -T"))
 
 
 @pytest.mark.parametrize("series", SERIES)
 @pytest.mark.parametrize("name", KDUMPS)
 def test_task_groups_equal_crash(name: str, series: str) -> None:
-    ours = "\n\n".join(dialect.groups(cpu) for cpu in read(name, series).cpus)
+    ours = "\n\n".join(runq.groups(cpu) for cpu in read(name, series).cpus)
     assert words(ours) == words(crash_says(name, series, "runq -g"))
 
 
@@ -121,8 +122,8 @@ def test_runqueues_of_every_other_dump_equal_crash(name: str, series: str) -> No
     cpus = read(name, series).cpus
     ours = {
         "runq": as_crash_knows(cpus),
-        "runq -T": dialect.lag(cpus),
-        "runq -g": "\n\n".join(map(dialect.groups, cpus)),
+        "runq -T": runq.lag(cpus),
+        "runq -g": "\n\n".join(map(runq.groups, cpus)),
     }
     assert {command: words(text) for command, text in ours.items()} == {
         command: words(crash_says(name, series, command)) for command in ours
@@ -204,7 +205,7 @@ def frames(text: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", ["demo", "sysrq", "null-deref"])
 def test_backtraces_equal_crash(name: str, series: str, types: str) -> None:
     expected = frames(crash_says(name, series, "bt -a"))
-    found = frames("\n\n".join(dialect.backtrace(cpu) for cpu in read(name, series, types).cpus))
+    found = frames("\n\n".join(bt.backtrace(cpu) for cpu in read(name, series, types).cpus))
     if types == "dwarf":
         # With an ELF symbol table, the entry code's inner labels have no names of their own.
         found = [(sp, "", pc) for sp, _, pc in found]
@@ -225,7 +226,7 @@ def test_no_frame_of_crash_is_missing(name: str, series: str) -> None:
     for cpu in read(name, series).cpus:
         if cpu.offline:
             continue
-        found = iter([(sp, pc) for sp, _, pc in frames(dialect.backtrace(cpu))])
+        found = iter([(sp, pc) for sp, _, pc in frames(bt.backtrace(cpu))])
         assert [f for f in printed[cpu.cpu] if (f[0], f[2]) not in found] == []
 
 
@@ -297,7 +298,7 @@ def test_a_softirqs_and_a_machine_checks_backtrace_equal_crash(
     cpu = read(name, "6.12", types).cpus[int(command[-1])]
     # Where a CPU was interrupted, crash has the function above the frames, with its registers.
     expected = [(sp, pc) for sp, _, pc in frames(printed)]
-    calls = [(sp, pc) for sp, _, pc in frames(dialect.backtrace(cpu))]
+    calls = [(sp, pc) for sp, _, pc in frames(bt.backtrace(cpu))]
     assert [call for call in calls if call in expected] == expected
     tops = {f"[exception RIP: {f.function}+{f.offset}]" for f in cpu.backtrace if f.interrupted}
     assert set(re.findall(r"\[exception RIP: \S+\]", printed)) <= tops
@@ -324,7 +325,7 @@ def test_an_idle_cpu_in_a_softirq_is_locked_up_as_long_as_the_kernel_said(series
 def test_registers_are_those_of_crash(series: str) -> None:
     printed = words(crash_says("sysrq", series, "bt -a"))
     for cpu in read("sysrq", series).cpus:
-        for line in words(dialect.backtrace(cpu)):
+        for line in words(bt.backtrace(cpu)):
             if re.match(r"R[A-Z0-9]+: ", line):
                 assert line in printed
 
@@ -663,7 +664,7 @@ def test_json_tells_of_queues_and_calls(types: str) -> None:
 @pytest.mark.parametrize("name", [*KDUMPS, *OTHER_KDUMPS])
 def test_the_timer_wheel_equals_crash(name: str) -> None:
     # crash 8.0.6 does not know the third wheel that 6.12 has.
-    ours = sorted(words(dialect.wheels(read(name, "6.1").cpus)))
+    ours = sorted(words(wheels(read(name, "6.1").cpus)))
     assert ours == sorted(words(crash_says(name, "6.1", "timer")))
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from kscope.dialect import backtrace as layout
-from kscope.dialect import cpus as cpus_layout
+from kscope.dialect.cpu import bt as cpu_layout
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
@@ -141,7 +141,7 @@ async def _of_cpus(
         CpusQuery(cpu=cpus, backtrace=True, full=full), interpreter.progress
     )
     return {
-        cpu.current.task: cpus_layout.backtrace(
+        cpu.current.task: cpu_layout.backtrace(
             cpu, full=full, sources="-l" in options, offsets=_offsets(options)
         )
         for cpu in answer.cpus

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kscope.dialect import cpus as layout
+from kscope.dialect.cpu import runq as layout
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine

@@ -1,0 +1,1 @@
+"""What CPUs did, a file for each crash command that shows it."""
