@@ -139,7 +139,9 @@ def _lockless(program: drgn.Program, info: Vmcoreinfo) -> tuple[list[Record], in
                 line = b""
                 lost += begin != 3  # NO_LPOS is an empty line, FAILED_LPOS a line that was lost
             else:
-                begin, end = begin % text_size, end % text_size
+                # A block may end with the buffer, since the kernel's "printk_ringbuffer: don't
+                # needlessly wrap data blocks around" (2025).
+                begin, end = begin % text_size, end % text_size or text_size
                 if begin > end:
                     begin = 0  # the block did not fit before the end: its text is at the start
                 # Each block starts with its descriptor's ID.

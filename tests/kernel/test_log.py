@@ -1,6 +1,7 @@
 """The log of the bundled dump, read without types, against drgn's own reader."""
 
 import re
+from pathlib import Path
 
 import pytest
 from drgn.helpers.linux.printk import get_dmesg, get_printk_records
@@ -9,7 +10,11 @@ from kscope.dialect.log import text
 from kscope.kernel.log import log
 from kscope.model.base import QueryError
 from kscope.model.log import Log, LogQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import finish
+from kscope.target.opening import open_target
 from kscope.target.target import Target
+from tests.kernel.putting import put, put_bytes
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +34,28 @@ def test_the_text_equals_drgns_dmesg(demo_target: Target, whole: Log) -> None:
     # As crash does and drgn does not, further lines of a record are indented.
     unindented = re.sub(r"\n {15}(?=\S| )", "\n", text(LogQuery(), whole))
     assert unindented + "\n" == get_dmesg(demo_target.program).decode()
+
+
+def with_block_at_the_end(demo: Path) -> Target:
+    """With the last record's text at the very end of the buffer."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    program = target.program
+    ring = program["prb"]
+    size = 1 << ring.text_data_ring.size_bits.value_()
+    last = ring.desc_ring.head_id.counter.value_() % (1 << ring.desc_ring.count_bits.value_())
+    place = ring.desc_ring.descs[last].text_blk_lpos
+    block = program.read(
+        ring.text_data_ring.data.value_() + place.begin.value_() % size,
+        place.next.value_() - place.begin.value_(),
+    )
+    put_bytes(program, ring.text_data_ring.data.value_() + size - len(block), block)
+    put(program, place.begin, size - len(block))
+    put(program, place.next, size)
+    return target
+
+
+def test_a_record_that_fills_the_buffer_to_its_end_has_its_text(demo: Path, whole: Log) -> None:
+    assert log(with_block_at_the_end(demo), LogQuery()).records == whole.records
 
 
 def test_the_hung_tasks_and_the_panic_are_found_as_reports(whole: Log) -> None:
