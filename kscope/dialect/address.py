@@ -2,7 +2,10 @@
 
 import string
 
+from msgspec.structs import replace
+
 from kscope.dialect import drgn_code
+from kscope.dialect.crash_words import is_symbol
 from kscope.dialect.views import Equivalent
 from kscope.model.address import AddressQuery, AddressState, FittingType
 
@@ -22,6 +25,16 @@ def equivalent(query: AddressQuery) -> Equivalent:
     if not all(c in string.hexdigits for c in address):
         return Equivalent(f"sym {address}", code, "what it lies in: kmem of the address; " + note)
     return Equivalent(f"kmem {address}", code, note)
+
+
+def answered(query: AddressQuery, result: AddressState) -> Equivalent:
+    """By the address, where crash does not take what was typed."""
+    if query.physical or is_symbol(query.address):
+        return equivalent(query)
+    by_address = equivalent(replace(query, address=f"{result.address:#x}"))
+    if result.symbol is not None and "." in result.symbol.name:
+        return by_address  # of a function's clone drgn would take the end for a member
+    return replace(by_address, drgn=equivalent(query).drgn or by_address.drgn)
 
 
 def _drgn(query: AddressQuery) -> str:

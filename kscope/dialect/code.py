@@ -3,6 +3,7 @@
 import msgspec
 
 from kscope.dialect import drgn_code
+from kscope.dialect.crash_words import is_symbol
 from kscope.dialect.views import Equivalent
 from kscope.model.code import Code, CodeQuery, Instruction
 
@@ -28,10 +29,16 @@ def equivalent(query: CodeQuery) -> Equivalent:
 
 
 def answered(query: CodeQuery, result: Code) -> Equivalent:
-    """What is no function, such as a per-CPU variable, by its address."""
-    if not result.function:
-        query = msgspec.structs.replace(query, start=f"{result.address:#x}")
-    return equivalent(query)
+    """By its address what is no function, such as a per-CPU variable, or a function's clone, whose
+    name drgn would take for a member; in crash also what it does not take."""
+    replace = msgspec.structs.replace
+    by_address = equivalent(replace(query, start=f"{result.address:#x}"))
+    if not result.function or "." in result.function:
+        return by_address
+    found = equivalent(query)
+    if is_symbol(query.start):
+        return found
+    return replace(by_address, drgn=found.drgn or by_address.drgn)
 
 
 def _number(start: str) -> int | None:

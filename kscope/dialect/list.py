@@ -86,7 +86,7 @@ def _settled(query: ListQuery, walk: Walk) -> ListQuery:
         query,
         kind=walk.kind,
         start=f"{walk.head:#x}",
-        entry=query.entry or element(walk),
+        entry=query.entry if "." in query.entry else element(walk) or query.entry,
         embedded=walk.kind != "member" and (query.embedded or is_element),
         limit=limit,
     )

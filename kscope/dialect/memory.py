@@ -1,6 +1,9 @@
 """Memory, as crash's ``rd`` and ``rd -SS``."""
 
+from msgspec.structs import replace
+
 from kscope.dialect import drgn_code
+from kscope.dialect.crash_words import is_symbol
 from kscope.dialect.views import Equivalent
 from kscope.model.memory import Memory, MemoryLine, MemoryQuery
 
@@ -21,6 +24,21 @@ def equivalent(query: MemoryQuery) -> Equivalent:
         words.append(str(query.count))
     note = "crash has no option for the byte order" if query.big_endian else ""
     return Equivalent(" ".join(words), _drgn(query), note)
+
+
+def answered(query: MemoryQuery, result: Memory) -> Equivalent:
+    """By the address, where crash does not take what was typed."""
+    if query.physical:
+        return equivalent(query)
+    name = query.address.partition("+")[0].strip()
+    by_address = equivalent(replace(query, address=f"{result.address:#x}"))
+    if "." in name and result.what.startswith(name):
+        return by_address  # of a function's clone drgn would take the end for a member
+    found = equivalent(query)
+    return replace(
+        found if is_symbol(query.address) else by_address,
+        drgn=found.drgn or by_address.drgn,
+    )
 
 
 def _drgn(query: MemoryQuery) -> str:

@@ -1,6 +1,9 @@
 """Who holds a value, as crash's ``search``."""
 
+from msgspec.structs import replace
+
 from kscope.dialect import drgn_code
+from kscope.dialect.crash_words import is_symbol
 from kscope.dialect.views import Equivalent
 from kscope.model.base import QueryError
 from kscope.model.search import Hit, Search, SearchQuery, ignored_bits
@@ -26,6 +29,15 @@ def equivalent(query: SearchQuery) -> Equivalent:
         "crash also lists the direct mapping of what vmalloc() and the kernel's image map"
     )  # fmt: skip
     return Equivalent(" ".join(filter(None, words)), _drgn(query, value, text), note)
+
+
+def answered(query: SearchQuery, result: Search) -> Equivalent:
+    """By the value, where crash does not take what was typed."""
+    value = query.value.strip()
+    if value[:1] in ('"', "'") or is_symbol(value):
+        return equivalent(query)
+    by_value = equivalent(replace(query, value=f"0x{result.value.removeprefix('0x')}"))
+    return replace(by_value, drgn=equivalent(query).drgn or by_value.drgn)
 
 
 def _drgn(query: SearchQuery, value: str, text: bool) -> str:

@@ -11,6 +11,9 @@ from kscope.model.struct import Member, StructQuery, Structure
 
 QUERY = StructQuery
 
+_TYPED = re.compile(r"(?!pid\b|task\b)[A-Za-z_][\w ]*(\.[\w.,\[\]]+)?\s+[&*(\w]")
+"""``task_struct.pid,comm init_task``"""
+_NOT_IN_C = re.compile(r"\b(?:pid|task)\s+\d|\w:|\bper_cpu(?:_ptr)?\s*\(|\bcontainer_of\s*\(")
 _REPEATS = 10
 """Equal elements of an array from which on gdb writes one and their number."""
 
@@ -46,6 +49,8 @@ def equivalent(query: StructQuery) -> Equivalent:
         # A variable or a type: crash's struct takes the one, p the other.
         crash = f"whatis {query.type}"
         notes.append("p shows the value of a variable")
+    elif words[:1] == ["enum"]:
+        crash = f"whatis {name}"
     elif not _is_type(query.type):
         crash = f"p {_value_of(query.type)}"
     return Equivalent(crash, _drgn(query, name, members), "; ".join(notes))
@@ -67,6 +72,8 @@ def _answered(query: StructQuery, result: Structure) -> Equivalent:
     has_tag = result.type.startswith(("struct ", "union ", "enum ")) and "<" not in result.type
     if result.address is None:
         return equivalent(replace(query, type=result.type, members=members) if has_tag else query)
+    if not query.address and (found := _by_place(query, result)) is not None:
+        return found
     name = query.address or query.type
     if result.label and query.count == 1:
         # Copies of a per-CPU variable.
@@ -85,6 +92,27 @@ def _answered(query: StructQuery, result: Structure) -> Equivalent:
     # What is no structure has no offsets.
     variable = f"*&{name}" if name.isidentifier() else name
     return equivalent(replace(query, type=variable, offsets=False))
+
+
+def _by_place(query: StructQuery, result: Structure) -> Equivalent | None:
+    """In crash by type and address what neither it nor gdb takes: tasks by PID, copies of per-CPU
+    variables, a type in front; ``None`` of all else."""
+    typed = _TYPED.match(query.type.strip())
+    if (typed is None and _NOT_IN_C.search(query.type) is None) or "<" in result.type:
+        return None
+    members = query.members
+    if not members and typed is not None:
+        members = (typed[1] or "").lstrip(".")
+    elif not members and len(result.members) == 1 and result.members[0].bit_size is not None:
+        members = result.members[0].name
+    where = f"{result.address or 0:#x}"
+    if result.further:
+        where = query.type
+    by_place = equivalent(
+        msgspec.structs.replace(query, type=result.type, address=where, members=members)
+    )
+    named = equivalent(query).drgn if typed is None else ""
+    return msgspec.structs.replace(by_place, drgn=named or by_place.drgn)
 
 
 def _value_of(expression: str) -> str:

@@ -56,7 +56,7 @@ def answered(query: TreeQuery, walk: Walk) -> Equivalent:
             query,
             kind=walk.kind,
             start=f"{walk.head:#x}",
-            entry=query.entry or element(walk),
+            entry=query.entry if "." in query.entry else element(walk) or query.entry,
             limit=len(walk.rows) if ended else TreeQuery(start="").limit,
         )
     )

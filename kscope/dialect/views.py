@@ -9,7 +9,7 @@ import msgspec
 import kscope.dialect
 from kscope.model.base import Query, Result, subsystem_of
 
-_NOT_VIEWS = {"views", "layout", "walked", "drgn_code"}
+_NOT_VIEWS = {"views", "crash_words", "layout", "walked", "drgn_code"}
 
 
 class Equivalent(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
 from drgn import FaultError, Type, TypeKind, sizeof
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.percpu import per_cpu_ptr
@@ -60,7 +61,13 @@ def list_(target: Target, query: ListQuery) -> Generator[Part[Walk], None, Walk]
         found = entries(
             target, kind, head, entry, lambda: _first(_nodes(target, query, kind, head, embedded))
         )
-    return (yield from walk(target, Way(kind, head, nodes, found), query.columns, query.limit))
+    walked = yield from walk(target, Way(kind, head, nodes, found), query.columns, query.limit)
+    if walked.broken is None or walked.broken.pointer == head or query.kind or located.type:
+        return walked
+    # Nothing but its name was known: what is not broken may look so.
+    sentence = f"{walked.broken.sentence} It was walked as a struct list_head: --kind says others."
+    broken = msgspec.structs.replace(walked.broken, sentence=sentence)
+    return msgspec.structs.replace(walked, broken=broken)
 
 
 class _Link(NamedTuple):

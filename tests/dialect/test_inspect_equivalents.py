@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from drgn import offsetof
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import find_task
 
 from kscope.dialect import views
 from kscope.dialect.views import Equivalent
+from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.search import search
 from kscope.model.address import AddressQuery
 from kscope.model.base import Query
@@ -269,3 +271,48 @@ def test_of_a_list_that_breaks_before_its_first_element_no_code_is_offered(
     assert not walk.rows
     assert walk.broken is not None
     assert not views.equivalent(query, walk).drgn
+
+
+@pytest.mark.parametrize(
+    ("query", "crash"),
+    [
+        (StructQuery(type="pid 1", members="pid,comm"), "struct task_struct.pid,comm {task:x}"),
+        (StructQuery(type="pid 1.thread_pid.numbers[0]"), "struct upid {upid:x}"),
+        (StructQuery(type="pid 1.in_execve"), "struct task_struct.in_execve {task:x}"),
+        (StructQuery(type="task_struct.pid,comm pid 1"), "struct task_struct.pid,comm {task:x}"),
+        (StructQuery(type="unsigned long jiffies"), "p *(unsigned long *){jiffies:#x}"),
+        (StructQuery(type="runqueues:a", members="cpu"), "struct rq.cpu runqueues:a"),
+        (StructQuery(type="runqueues:1", members="cpu"), "struct rq.cpu {rq:x}"),
+        (StructQuery(type="enum pid_type"), "whatis enum pid_type"),
+        (MemoryQuery(address="pid 1", count=2), "rd {task:x} 2"),
+        (AddressQuery(address="pid 1"), "kmem {task:x}"),
+        (AddressQuery(address="runqueues:1"), "kmem {rq:x}"),
+        (SearchQuery(value="pid 1", stacks=True), "search -t {task:x}"),
+        (SearchQuery(value="16", stacks=True, bits=32), "search -t -w 00000010"),
+        (
+            ListQuery(start="init_task.children", entry="task_struct", columns="pid"),
+            "list -s task_struct.pid -H -o task_struct.sibling {children:x}",
+        ),
+    ],
+)
+def test_crash_is_told_in_its_own_words(demo_target: Target, query: Query[Any], crash: str) -> None:
+    task = find_task(demo_target.program, 1)
+    assert crash_of(demo_target, query) == crash.format(
+        task=task.value_(),
+        upid=task.thread_pid.numbers[0].address_,
+        jiffies=demo_target.program["jiffies"].address_,
+        rq=per_cpu(demo_target.program["runqueues"], 1).address_,
+        children=demo_target.program["init_task"].children.address_,
+    )
+    assert run_answered(demo_target, query).strip()
+
+
+def test_the_code_for_a_functions_clone_does_not_take_it_for_a_member(demo_target: Target) -> None:
+    symbols = symbols_of(demo_target)
+    clone = next(s for s in symbols.all() if ".part." in s.name and symbols.is_code(s))
+    for query in (
+        CodeQuery(start=clone.name, count=1),
+        MemoryQuery(address=clone.name, count=1),
+        AddressQuery(address=clone.name),
+    ):
+        assert f"{clone.address:x}" in run_answered(demo_target, query)

@@ -327,3 +327,13 @@ def test_of_a_head_that_is_poison_it_is_said(demo_target: Target) -> None:
     found = walk(demo_target, "dead000000000100")
     assert found.broken is not None
     assert found.broken.sentence == "The head dead000000000100 cannot be read: it is LIST_POISON1."
+
+
+def test_where_only_a_name_is_known_it_is_said_as_what_it_was_walked(
+    demo_target: Target,
+) -> None:
+    found = walk(demo_target, "storlab_lockless_list")
+    assert found.broken is not None
+    assert found.broken.sentence.endswith(
+        "It was walked as a struct list_head: --kind says others."
+    )

@@ -511,9 +511,12 @@ class Expressions:
         raise QueryError(f"There is no symbol or type {name}.", self._near(name))
 
     def _named(self, name: str) -> Object | None:
-        """The variable or function ``name``, if its type is known."""
+        """The variable or function ``name``, if its type is known and also where it is."""
         try:
-            return self._program[name]
+            found = self._program[name]
+            # Of a function in several pieces, as do_exit() and do_exit.cold, drgn knows no
+            # address, but there is a symbol.
+            return None if found.absent_ and self._symbols.named(name) else found
         except AmbiguousNameError as error:
             raise QueryError(error.sentence, error.hint) from error
         except LookupError:
