@@ -21,6 +21,7 @@ GNU screen wrapped in DCS strings that it hands on to the terminal.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -83,11 +84,11 @@ def copy(
 
     :param write_to_terminal: writes an escape sequence to the terminal between two frames;
         ``None`` when there is no terminal.
-    :param yank_file: by default :func:`yank_file_path`.
+    :param yank_file: by default the first of :func:`yank_file_paths` that can be written.
     """
     environment = os.environ if environment is None else environment
     notes: list[str] = []
-    file = _write_yank_file(text, yank_file or yank_file_path(environment), notes)
+    file = _write_yank_file(text, [yank_file] if yank_file else yank_file_paths(environment), notes)
     routes: list[Route] = []
     if environment.get("TMUX"):
         if _send_by_tmux(text, environment, notes):
@@ -102,31 +103,45 @@ def copy(
     return Copied(tuple(routes), file, tuple(notes))
 
 
-def yank_file_path(environment: Mapping[str, str]) -> Path:
-    """Where the copied text lies: in memory for this login if there is such a place."""
+def yank_file_paths(environment: Mapping[str, str]) -> list[Path]:
+    """Where the copied text may lie: in memory for this login if there is such a place.
+
+    After ``su`` the place named is another user's, and memory may be full: then in the home.
+    """
     runtime = environment.get("XDG_RUNTIME_DIR", "")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime, "kscope", "yank.txt")
-    return Path(platformdirs.user_data_dir("kscope", appauthor=False), "yank.txt")
+    in_home = Path(platformdirs.user_data_dir("kscope", appauthor=False), "yank.txt")
+    with contextlib.suppress(OSError):
+        if runtime and Path(runtime).is_dir():
+            return [Path(runtime, "kscope", "yank.txt"), in_home]
+    return [in_home]
 
 
-def _write_yank_file(text: str, path: Path, notes: list[str]) -> Path | None:
-    """Replace the yank file at once. It may hold memory of a kernel: nobody else may read it."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes it with mode 0600 and never follows a link that somebody put there.
-        descriptor, temporary = tempfile.mkstemp(prefix=".yank-", dir=path.parent)
+def _write_yank_file(text: str, paths: list[Path], notes: list[str]) -> Path | None:
+    """Put the text into the first of the files that takes it."""
+    failed: list[str] = []
+    for path in paths:
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_bytes(text))
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        notes.append(f"no file: {error.strerror or error}")
-        return None
-    return path
+            _replace_yank_file(path, text)
+        except OSError as error:
+            failed.append(f"no file: {error.strerror or error}")
+        else:
+            return path
+    notes += failed[-1:]
+    return None
+
+
+def _replace_yank_file(path: Path, text: str) -> None:
+    """Replace the yank file at once. It may hold memory of a kernel: nobody else may read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp makes it with mode 0600 and never follows a link that somebody put there.
+    descriptor, temporary = tempfile.mkstemp(prefix=".yank-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_bytes(text))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _bytes(text: str) -> bytes:

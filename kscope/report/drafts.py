@@ -14,7 +14,12 @@ def of_finding(finding: Finding) -> Block:
     if finding.disproof:
         relevant += ["", f"It would be disproved by: {finding.disproof}"]
     return Block(
-        question=f"{finding.title}\n\n{finding.explanation}".strip(),
+        question=_without_links(f"{finding.title}\n\n{finding.explanation}".strip()),
         steps=tuple(steps.values()),
-        relevant="\n".join(relevant),
+        relevant=_without_links("\n".join(relevant)),
     )
+
+
+def _without_links(text: str) -> str:
+    """Text in which names from the dump stand, as Markdown that links to nothing."""
+    return text.replace("](", "]\\(")

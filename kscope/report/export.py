@@ -20,6 +20,8 @@ Form = Literal["markdown", "text"]
 PROMPT = "crash> "
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])(?!https?:)")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)\1(?!`)", re.DOTALL)
+"""A code span: it ends with as many backquotes as it begins with, in the same paragraph."""
 _MOST_UNREADABLE = 20
 
 
@@ -123,7 +125,7 @@ def _markdown(notebook: Notebook, header: Header) -> Iterator[str]:
 
 
 def _markdown_block(number: int, block: Block) -> Iterator[str]:
-    heading = _without_tags(block.heading) if block.question.strip() else f"`{block.heading}`"
+    heading = _without_tags(block.heading) if block.question.strip() else _code(block.heading)
     yield f"## {number}. {heading}".rstrip()
     rest = block.question.strip().partition("\n")[2].strip("\n")
     if rest:
@@ -151,10 +153,21 @@ def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
+def _code(text: str) -> str:
+    """A code span: its marks are longer than any in the text."""
+    mark = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark}{text}{mark}" if len(mark) == 1 else f"{mark} {text} {mark}"
+
+
 def _without_tags(text: str) -> str:
     """The reader's Markdown, in which a name from the dump may look like a tag of HTML."""
-    parts = re.split(r"(`+[^`]*`+)", text)
-    return "".join(part if part.startswith("`") else _TAG.sub(r"\\<", part) for part in parts)
+    # An entity, since a backslash that stands before the name already would undo another.
+    pieces = []
+    end = 0
+    for code in _CODE.finditer(text):
+        pieces += [_TAG.sub("&lt;", text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*pieces, _TAG.sub("&lt;", text[end:])])
 
 
 # Plain text.

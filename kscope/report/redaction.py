@@ -8,9 +8,9 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]|\.\d)")
-_COLONS = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:%\w+)?(?![\w:])")
-_MAC = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:])")
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)")
+_COLONS = re.compile(r"(?<![\w.])[0-9A-Fa-f:]{1,38}[0-9A-Fa-f:](?:%\w+)?(?!\w)")
+_MAC = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?!\w|:\w)")
 _ARGUMENTS = re.compile(r"^(\s*(?:ARG|ENV):\s*)(\S.*)$", re.MULTILINE)
 _ENVIRONMENT_GOES_ON = re.compile(r"^(     \s*)([A-Za-z_]\w*=.*)$", re.MULTILINE)
 
@@ -41,13 +41,19 @@ class Redactor:
 
     def _address(self, match: re.Match[str]) -> str:
         text = match[0].partition("%")[0]
+        if text.endswith(":") and not text.endswith("::"):
+            # What an address is followed by in "fe80::1: no route to host".
+            return self._replaced(text.removesuffix(":"), match[0][:-1]) + ":"
+        return self._replaced(text, match[0])
+
+    def _replaced(self, text: str, whole: str) -> str:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            return match[0]
+            return whole
         # Times of day and the like have colons too, but are no addresses; "::" alone says nothing.
         if address.is_unspecified or address.is_loopback:
-            return match[0]
+            return whole
         return self._word("address", str(address))
 
     def _word(self, kind: str, secret: str) -> str:

@@ -5,15 +5,14 @@ the new file in the old one's place. Whoever is killed in the midst of it leaves
 """
 
 import contextlib
-import fcntl
-import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
-from kscope.files import replace_file
+from kscope.files import locked, replace_file
 from kscope.model.codec import from_json, to_json
 from kscope.report.notebook import Notebook, merge
 
@@ -38,6 +37,8 @@ class Storage:
         self.path = (place or directory()) / name
         self._base = Notebook(build_id=build_id, content=content)
         self._written = b""
+        self._in_turn = threading.Lock()
+        """A save may still go on in its thread when whoever wanted it no longer waits."""
 
     def load(self, dump: str) -> tuple[Notebook, str]:
         """The notebook, a new one if there is none; and what there is to say about it.
@@ -46,11 +47,11 @@ class Storage:
         :raises StorageError: if it is there and cannot be read.
         """
         said = ""
-        with self._locked():
+        with self._in_turn, self._locked(to_save=False):
             found, damaged = self._read()
             if damaged is not None:
                 said = f"the report was damaged; what is left of it is in {damaged}"
-        self._base = found
+            self._base = found
         paths = tuple(dict.fromkeys((dump, *found.paths)))
         if found.paths and dump not in found.paths:
             said = said or f"this report was begun when the dump was {found.paths[0]}"
@@ -61,9 +62,10 @@ class Storage:
 
         :raises StorageError: if it cannot be written; what was there before stays.
         """
-        with self._locked():
+        with self._in_turn, self._locked(to_save=True):
             theirs, _ = self._read()
-            if self._written != self._bytes_now:
+            # A file that is gone or damaged is no other kscope's wish to delete what is in it.
+            if self._bytes_now and self._written != self._bytes_now:
                 notebook = merge(self._base, notebook, theirs)
             data = to_json(notebook) + b"\n"
             if data != self._bytes_now:
@@ -73,7 +75,7 @@ class Storage:
                     raise StorageError(
                         f"the report is not saved: {self.path}: {error.strerror}"
                     ) from error
-        self._base, self._written = notebook, data
+            self._base, self._written = notebook, data
         return notebook
 
     def changed_by_another(self) -> bool:
@@ -97,7 +99,7 @@ class Storage:
             )
         try:
             notebook = from_json(data, Notebook)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             aside = self._aside()
             try:
                 self.path.rename(aside)
@@ -115,17 +117,14 @@ class Storage:
         raise StorageError(f"there are too many damaged copies of {self.path}")
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep every other kscope out. The lock is its own file: the notebook's is replaced."""
-        lock = self.path.with_suffix(".lock")
-        try:
-            lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(f"the report is not saved: {lock}: {error.strerror}") from error
-        try:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _locked(self, *, to_save: bool) -> Iterator[None]:
+        """Keep every other kscope out; where nothing can be written, reading needs no lock."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path))
+            except OSError as error:
+                if to_save:
+                    raise StorageError(
+                        f"the report is not saved: {error.filename}: {error.strerror}"
+                    ) from error
             yield
-        finally:
-            os.close(descriptor)

@@ -17,6 +17,7 @@ from kscope.model.base import QueryError
 from kscope.model.system import System, SystemQuery
 from kscope.model.target import DebugInfo
 from kscope.model.tasks import Tasks, TasksQuery
+from kscope.model.text import printable
 from kscope.report.export import Form, Header, drgn_version, export
 from kscope.report.notebook import TRIMMED, Block, Step
 from kscope.report.redaction import Redactor
@@ -92,6 +93,7 @@ class ReportScreen(DashboardScreen):
         self._marked: Place | None = None
         self._editing: tuple[str, Commentary] | None = None
         self._redacts = False
+        self._runs_commands = False
         self._view = TextView(id="report-view")
         self._editor = Editor(id="report-editor", compact=True, highlight_cursor_line=False)
         self._editor.cursor_blink = False
@@ -346,10 +348,19 @@ class ReportScreen(DashboardScreen):
     def action_run(self) -> None:
         """Run the commands of the block that were not run."""
         block = self._block
-        if block is not None:
+        if self._runs_commands:
+            self.dashboard.say("commands are being run", "dim")
+        elif block is not None:
+            self._runs_commands = True
             start(self, partial(self._run, block), group="report")
 
     async def _run(self, block: Block) -> None:
+        try:
+            await self._run_steps(block)
+        finally:
+            self._runs_commands = False
+
+    async def _run_steps(self, block: Block) -> None:
         for index, step in enumerate(block.steps):
             if step.answered_by or not step.command:
                 continue
@@ -411,9 +422,10 @@ class ReportScreen(DashboardScreen):
             path = _free_path(Path.cwd(), name, suffix)
             replace_file(path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            self.dashboard.say(f"not exported: {error.filename}: {error.strerror}", "critical")
+            where = printable(str(error.filename or "the current directory"))
+            self.dashboard.say(f"not exported: {where}: {error.strerror}", "critical")
             return
-        self.dashboard.say(f"written to {path}", "good")
+        self.dashboard.say(f"written to {printable(str(path))}", "good")
 
     def _debug_info(self) -> DebugInfo | None:
         return self.dashboard.debug_info

@@ -59,13 +59,14 @@ class Reports:
     async def _open(self) -> None:
         try:
             found = await self._ask(FingerprintQuery())
-            self._storage = Storage(found.build_id, found.content)
-            notebook, self.said = await asyncio.to_thread(self._storage.load, self._dump())
+            storage = Storage(found.build_id, found.content)
+            notebook, self.said = await asyncio.to_thread(storage.load, self._dump())
         except (QueryError, StorageError) as error:
             # Written all the same; it is saved as soon as that can be done.
             self.problem = str(error)
             self.on_change()
             return
+        self._storage, self.problem = storage, ""
         if self._history.now.blocks:
             for block in self._history.now.blocks:
                 notebook = notebook.added(block)
@@ -137,7 +138,9 @@ class Reports:
 
     async def refresh(self) -> None:
         """Take in what another kscope wrote."""
-        if self._storage is not None and self._storage.changed_by_another():
+        if self._storage is None:
+            await self.open()
+        elif self._storage.changed_by_another():
             await self.save()
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from kscope.report.clipboard import OSC_52_LIMIT, Copied, copy, yank_file_path
+from kscope.report.clipboard import OSC_52_LIMIT, Copied, copy, yank_file_paths
 
 OSC_52 = re.compile(rb"\x1b\]52;[a-z]*;([A-Za-z0-9+/=]*)(?:\x07|\x1b\\)")
 
@@ -289,10 +289,23 @@ def test_a_lone_surrogate_does_not_stop_a_copy(tmp_path: Path) -> None:
 
 
 def test_the_yank_file_lies_in_the_login_s_own_memory_or_else_in_the_home(tmp_path: Path) -> None:
-    assert yank_file_path({"XDG_RUNTIME_DIR": str(tmp_path)}) == tmp_path / "kscope" / "yank.txt"
-    elsewhere = yank_file_path({"XDG_RUNTIME_DIR": "/nonexistent"})
+    assert (
+        yank_file_paths({"XDG_RUNTIME_DIR": str(tmp_path)})[0] == tmp_path / "kscope" / "yank.txt"
+    )
+    (elsewhere,) = yank_file_paths({"XDG_RUNTIME_DIR": "/nonexistent"})
     assert elsewhere.parts[-2:] == ("kscope", "yank.txt")
     assert not elsewhere.is_relative_to("/nonexistent")
+
+
+def test_where_memory_for_the_login_takes_no_text_it_lies_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after ``su``, when the place named is another user's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "kscope").write_text("not a directory that anything can be put into")
+    copied = copy("text", environment={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert copied.file == tmp_path / "data" / "kscope" / "yank.txt"
+    assert copied.file.read_text() == "text"
 
 
 def test_over_ssh_the_clipboard_of_the_far_machine_is_left_alone(

@@ -97,8 +97,29 @@ def test_no_output_ends_its_own_fence(lines: list[str]) -> None:
 
 def test_a_name_from_the_dump_cannot_become_html() -> None:
     text = markdown(Block(question="<img src=x> waits", relevant="`<b>` stays, <b>bold</b> not"))
-    assert "## 1. \\<img src=x> waits" in text
-    assert "`<b>` stays, \\<b>bold\\</b> not" in text
+    assert "## 1. &lt;img src=x> waits" in text
+    assert "`<b>` stays, &lt;b>bold&lt;/b> not" in text
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\\<script>", "``<script>`", "`\n\n<script>`", "`a` <script> ``b`"]
+)
+def test_what_only_looks_like_code_hides_no_html(hostile: str) -> None:
+    assert "<script>" not in markdown(Block(question="q", relevant=hostile))
+
+
+def test_a_command_with_backquotes_is_a_heading_of_code() -> None:
+    text = markdown(Block(steps=(Step(command="p `<b>`", answered_by="kscope"),)))
+    assert "## 1. `` p `<b>` ``" in text
+
+
+def test_a_finding_draws_no_link_or_picture_out_of_the_dump() -> None:
+    named = Finding(
+        rule="x", severity="info", title="![a](http://b) waits", explanation="", disproof="",
+        evidence=(Evidence(label="comm", text="[a](http://b)"),),
+    )  # fmt: skip
+    block = of_finding(named)
+    assert "](" not in block.question + block.relevant
 
 
 # Redaction.
@@ -113,7 +134,13 @@ def redacted(text: str, **known: tuple[str, ...]) -> str:
     [
         ("10.1.2.3 -> 10.1.2.4 -> 10.1.2.3", "address-1 -> address-2 -> address-1"),
         ("fe80::1%eth0 2001:db8::7", "address-1 address-2"),
+        ("fe80::1: no route; [2001:db8::7]:2049 at:2001:db8::7", "address-1: no route; "
+         "[address-2]:2049 at:address-2"),
+        ("lost 10.1.2.3. To 10.1.2.4:2049, 10.1.2.3, 10.1.2.3:", "lost address-1. To "
+         "address-2:2049, address-1, address-1:"),
         ("52:54:00:12:34:56 up", "mac-1 up"),
+        ("52:54:00:12:34:56: up", "mac-1: up"),
+        ("12:30: at 1: f: ab:cd:", "12:30: at 1: f: ab:cd:"),
         ("db-7 db-7.example.com db-77", "host-1 host-1 db-77"),
         ('COMMAND: "oracle" oracle_x', 'COMMAND: "command-1" oracle_x'),
         ("ARG: oracle --password x", "ARG: arguments-1"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kscope import files
 from kscope.kernel.fingerprint import fingerprint
 from kscope.model.fingerprint import FingerprintQuery
 from kscope.model.target import OpenQuery
@@ -129,6 +130,50 @@ def test_a_damaged_report_is_put_aside_and_never_overwritten(tmp_path: Path, dam
     other.save(added(notebook, "new"))
     (aside,) = tmp_path.glob("*.damaged-1")
     assert aside.read_bytes() == damage
+    assert blocks(tmp_path) == ["new"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[" * 100_000])
+def test_a_report_that_goes_bad_while_it_is_open_is_written_again_whole(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    one = store(tmp_path)
+    notebook = one.save(added(one.load("/dump")[0], "old"))
+    if content is None:
+        one.path.unlink()
+    else:
+        one.path.write_bytes(content)
+    one.save(added(notebook, "new"))
+    assert blocks(tmp_path) == ["old", "new"]
+
+
+def test_a_report_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = store(tmp_path)
+    one.save(added(one.load("/dump")[0], "old"))
+
+    def read_only(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(storage, "locked", read_only)
+    other = store(tmp_path)
+    notebook, said = other.load("/dump")
+    assert [block.question for block in notebook.blocks] == ["old"]
+    assert said == ""
+    with pytest.raises(StorageError, match="Read-only file system"):
+        other.save(added(notebook, "new"))
+
+
+def test_a_kscope_that_was_stopped_while_it_saves_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LONGEST_WAIT_SECONDS", 0.1)
+    one = store(tmp_path)
+    notebook, _ = one.load("/dump")
+    with files.locked(one.path), pytest.raises(StorageError, match="another kscope holds it"):
+        one.save(added(notebook, "new"))
+    one.save(added(notebook, "new"))
     assert blocks(tmp_path) == ["new"]
 
 

@@ -1,11 +1,13 @@
 """The report screen on the bundled dump."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kscope.app import KscopeApp
+from kscope.dialect.crash.interpreter import Output
 from kscope.report import storage
 from kscope.report.notebook import TRIMMED, Block, Notebook, Step
 from kscope.screens.report import ReportScreen
@@ -102,6 +104,29 @@ async def test_a_finding_becomes_a_draft_whose_commands_r_runs(dashboard: Kscope
         (block,) = blocks(dashboard)
         assert all(step.output for step in block.steps)
         assert block.steps[0].output.startswith("PID: 162 ")
+
+
+async def test_r_while_a_command_runs_does_not_run_it_again(
+    dashboard: KscopeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slowly(line: str) -> Output:
+        ran.append(line)
+        await go_on.wait()
+        return Output(line=line, text="done", answered_by="kscope")
+
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        step = Step(command="ps")
+        await opened(dashboard, pilot, Notebook(blocks=(Block(id="a", steps=(step,)),)))
+        monkeypatch.setattr(dashboard.commands.interpreter, "run", slowly)
+        await pilot.press("r", "r")
+        await pilot.pause()
+        assert ran == ["ps"]
+        go_on.set()
+        await settle(pilot)
+        assert blocks(dashboard)[0].steps[0].output == "done"
 
 
 async def test_commentary_is_written_in_its_place_and_undone(dashboard: KscopeApp) -> None:
