@@ -4,10 +4,15 @@ import functools
 from typing import Any
 
 import pytest
+from drgn.helpers.linux.percpu import per_cpu
 
 from kscope.kernel.locks import locks
 from kscope.kernel.process.task_table import task_table
 from kscope.model.locks import Lock, Locks, LocksQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import finish
+from kscope.target.opening import open_target
+from tests.kernel.putting import put
 from tests.lab.catalogue import LabDump, find
 from tests.on_lab.opening import open_lab
 from tests.on_lab.waiting import blocked
@@ -190,6 +195,21 @@ def test_a_spinlock_is_found_with_who_spins_and_who_likely_holds_it(
     assert lock.owner == dump.manifest["culprits"][0]
     assert not lock.owner_certain
     assert [spinner.pid for spinner in found.spinning] == [spins]
+
+
+def test_a_panic_that_keeps_preemption_off_holds_no_spinlock_by_that(series: str) -> None:
+    """The panicking CPU of the lab's guest does hold it: here, it seems to run panic() alone."""
+    path = str(find("soft-lockup", series).vmcore)
+    target = finish(open_target(OpenQuery(path=path)), None)
+    program = target.program
+    cpu = program["panic_cpu"].counter.value_()
+    try:
+        count = per_cpu(program["__preempt_count"], cpu)
+    except LookupError:
+        count = per_cpu(program["pcpu_hot"], cpu).preempt_count
+    put(program, count, 1)
+    (lock,) = (lock for lock in locks(target, LocksQuery()).locks if lock.kind == "spinlock")
+    assert lock.owner is None
 
 
 # A dump that lacks pages which the kernel used: which ones, differs with every build.

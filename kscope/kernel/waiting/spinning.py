@@ -26,6 +26,8 @@ _SLOW_PATH = re.compile(
     r"(?:native_|__pv_|pv_)?queued_spin_lock_slowpath|queued_(?:read|write)_lock_slowpath|"
     r"native_queued_spin_lock_slowpath|__raw_callee_save___pv_queued_spin_lock_slowpath"
 )
+_PANIC = {"panic", "vpanic"}
+_READ_WRITE = re.compile(r"queued_(?:read|write)_lock_slowpath")
 _LOCKING = re.compile(r"_*raw_(?:spin|read|write)_lock\w*|_*(?:spin|read|write)_lock\w*|do_raw_\w+")
 
 
@@ -39,11 +41,14 @@ class _OnCpu:
     used: bytes
     """The words of its stacks from the innermost frame on."""
     preempt_count: int
-    """How often it has switched preemption off; a held spinlock is one of them."""
+    """How often it has switched preemption off, but for panic()'s own; a held spinlock is one of
+    them."""
     in_kernel: bool
     """Whether it runs kernel code apart from the interrupt that stopped it."""
     lock: int | None = None
     spins: bool = False
+    read_write: bool = False
+    """Whether it spins for a read-write lock."""
     caller: str = ""
 
 
@@ -77,11 +82,15 @@ def _on_cpus(program: Program, readings: Readings) -> list[_OnCpu]:
             if task == idle_task(program, cpu):
                 continue
             frames = list(program.stack_trace(task))
+            count = preempt_count(program, cpu, task) & PREEMPT_MASK
+            if not _PANIC.isdisjoint(frame.name for frame in frames):
+                # Since Linux kernel commit 20bb759a66be ("panic: ensure preemption is disabled
+                # during panic()") (in v5.4).
+                count = max(count - 1, 0)
             found.append(
                 _OnCpu(
                     cpu, task, task.pid.value_(), printable(task.comm.string_()), frames,
-                    _used(program, frames), preempt_count(program, cpu, task) & PREEMPT_MASK,
-                    _in_kernel(frames),
+                    _used(program, frames), count, _in_kernel(frames),
                 )
             )  # fmt: skip
         except READ_ERRORS as error:
@@ -121,6 +130,7 @@ def _look(program: Program, on_cpu: _OnCpu) -> None:
             "",
         )
         on_cpu.lock = lock_spun_for(program, on_cpu.frames, index)
+        on_cpu.read_write = _in_read_write_lock(on_cpu.frames, index)
         return
 
 
@@ -141,18 +151,52 @@ def lock_spun_for(program: Program, frames: list[StackFrame], index: int) -> int
         except READ_ERRORS:
             pass
     text = range(program.symbol("_stext").address, program.symbol("_etext").address)
+    own = _READ_WRITE.match(function_name(frames[index].name or ""))
     for candidate in candidates:
         if candidate >> 63 == 0 or candidate % 4 or candidate in text:
             continue
         try:
-            value = program.read_u32(candidate)
+            if own and _is_read_write_lock_held(program, candidate):
+                return candidate
+            if not own and _is_spinlock_held(program, candidate):
+                # The spinlock of a read-write lock is where those wait whose turn it is not yet.
+                return candidate - _WAIT_LOCK * _in_read_write_lock(frames, index)
         except READ_ERRORS:
             continue
-        # struct qspinlock: the locked byte is 1, bit 8 says that a CPU is next in line, the bits up
-        # to 16 are unused, then follows the last CPU of the queue.
-        if value & 0xFEFF == 1:
-            return candidate
     return None
+
+
+_WAIT_LOCK = 4
+"""``struct qrwlock`` is the counts, 32 bits, and the spinlock of those who wait."""
+
+_WRITE_LOCKED, _WRITER_WAITS = 0xFF, 0x100
+_READER_SHIFT = 9
+_MOST_READERS = 1 << 16
+
+
+def _in_read_write_lock(frames: list[StackFrame], index: int) -> bool:
+    names = (function_name(frame.name or "") for frame in frames[index : index + 2])
+    return any(map(_READ_WRITE.match, names))
+
+
+def _is_spinlock_held(program: Program, address: int) -> bool:
+    # struct qspinlock: the locked byte is 1, or 3 where a virtual CPU that waits has asked to be
+    # woken; bit 8 says that a CPU is next in line, the bits up to 16 are unused, then follows the
+    # last CPU of the queue.
+    return program.read_u32(address) & 0xFEFF in (1, 3)
+
+
+def _is_read_write_lock_held(program: Program, address: int) -> bool:
+    counts = program.read_u32(address)
+    if counts >> _READER_SHIFT >= _MOST_READERS:
+        return False
+    if counts & _WRITE_LOCKED == _WRITE_LOCKED:
+        return True
+    # Readers have it, and the first of those who wait is a writer.
+    wants = counts & (_WRITER_WAITS | _WRITE_LOCKED) == _WRITER_WAITS
+    return (
+        wants and counts >> _READER_SHIFT > 0 and _is_spinlock_held(program, address + _WAIT_LOCK)
+    )
 
 
 def _holder(lock: int, on_cpus: list[_OnCpu]) -> tuple[_OnCpu | None, str]:
@@ -174,7 +218,11 @@ def _holder(lock: int, on_cpus: list[_OnCpu]) -> tuple[_OnCpu | None, str]:
 
 def _lock(program: Program, address: int, waiting: list[_OnCpu], on_cpus: list[_OnCpu]) -> Lock:
     holder, why = _holder(address, on_cpus)
-    note = f"val {program.read_u32(address):#x}: a spinlock does not record who holds it"
+    value = program.read_u32(address)
+    if any(spinner.read_write for spinner in waiting):
+        note = f"cnts {value:#x}: a read-write lock does not record who holds it"
+    else:
+        note = f"val {value:#x}: a spinlock does not record who holds it"
     note += f"; {why}" if why else ""
     return Lock(
         kind="spinlock",
