@@ -113,9 +113,9 @@ def _when(seconds: int) -> str:
 
 def _short(path: str) -> str:
     """The path as one would type it here."""
-    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        with contextlib.suppress(ValueError):
-            return f"{prefix}{Path(path).relative_to(base)}"
+    for base, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        with contextlib.suppress(ValueError, OSError):
+            return f"{prefix}{Path(path).relative_to(base())}"
     return path
 
 

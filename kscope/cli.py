@@ -170,6 +170,8 @@ def _dashboard(arguments: list[str]) -> int:
     import argparse
 
     from kscope import headless
+    from kscope.model.base import QueryError
+    from kscope.model.text import printable
 
     parser = argparse.ArgumentParser(prog="kscope", usage=_USAGE.removeprefix("usage: "))
     headless.add_target_options(parser)
@@ -197,6 +199,13 @@ def _dashboard(arguments: list[str]) -> int:
         print("        kscope survey VMCORE prints the same as text.", file=sys.stderr)
         return 2
     target = _target(options, parser)
+    for path in (target.path, target.vmlinux, target.qemu):
+        if path.encode(errors="ignore").decode() != path:
+            raise QueryError(
+                f"{printable(path)}: the dashboard opens no path that is not UTF-8.",
+                "Link to it by another name: ln -s PATH vmcore",
+                kind="bad-usage",
+            )
     from kscope.session.process import WorkerProcess
 
     # The worker opens the dump while this process imports what draws the screen.

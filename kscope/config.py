@@ -29,10 +29,18 @@ import platformdirs
 
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import LineError, parse
-from kscope.files import replace_file
+from kscope.files import locked, replace_file
 
 _HEADER = "# kscope: aliases, keys and looks. See kscope config --help.\n"
 _TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]\s*(?:#.*)?$")
+
+
+_NOT_UNDERSTOOD = (
+    msgspec.ValidationError,
+    tomllib.TOMLDecodeError,
+    UnicodeError,
+    RecursionError,
+)
 
 
 class ConfigError(Exception):
@@ -67,28 +75,31 @@ def load() -> Config:
     """
     path = config_file()
     try:
-        config = _parsed(path.read_bytes())
+        config = _parsed(path.read_bytes(), _rc_file_settings())
     except FileNotFoundError:
-        config = Config()
+        config = _parsed(b"", _rc_file_settings())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except _NOT_UNDERSTOOD as error:
         raise ConfigError(f"{path}: {error}") from error
-    return _with_rc_file(config)
+    return config
 
 
-def _parsed(data: bytes) -> Config:
-    return msgspec.convert(tomllib.loads(data.decode()), Config)
-
-
-def _with_rc_file(config: Config) -> Config:
-    try:
-        text = rc_file().read_text("utf-8", "replace")
-    except OSError:
+def _parsed(data: bytes, before: "RcLines | None" = None) -> Config:
+    """:param before: what counts where the file says nothing."""
+    said = tomllib.loads(data.decode())
+    config = msgspec.convert(said, Config)
+    if before is None:
         return config
-    lines = read_rc(text)
-    radix = config.radix if config.radix != 10 else lines.radix
-    return msgspec.structs.replace(config, aliases=lines.aliases | config.aliases, radix=radix)
+    radix = config.radix if "radix" in said else before.radix
+    return msgspec.structs.replace(config, aliases=before.aliases | config.aliases, radix=radix)
+
+
+def _rc_file_settings() -> "RcLines | None":
+    try:
+        return read_rc(rc_file().read_text("utf-8", "replace"))
+    except OSError:
+        return None
 
 
 # crash's own file.
@@ -188,27 +199,33 @@ def save_alias(name: str, line: str | None) -> None:
     """
     path = config_file()
     try:
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
-            text = _HEADER
-        before = _parsed(text.encode())
-        wanted = {key: value for key, value in before.aliases.items() if key != name}
-        if line is not None:
-            wanted[name] = line
-        changed = _with_alias(text, name, line)
-        if _parsed(changed.encode()).aliases != wanted:
-            raise ConfigError(f"{path}: [aliases] is written in a way that cannot be edited here")
-        replace_file(path, changed.encode())
+        with locked(path):
+            _save_alias(path, name, line)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except _NOT_UNDERSTOOD as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _save_alias(path: Path, name: str, line: str | None) -> None:
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        text = _HEADER
+    before = _parsed(text.encode())
+    wanted = {key: value for key, value in before.aliases.items() if key != name}
+    if line is not None:
+        wanted[name] = line
+    changed = _with_alias(text, name, line).encode()
+    if _parsed(changed) != msgspec.structs.replace(before, aliases=wanted):
+        raise ConfigError(f"{path}: [aliases] is written in a way that cannot be edited here")
+    replace_file(path, changed)
 
 
 def _with_alias(text: str, name: str, line: str | None) -> str:
     """The text with one line of ``[aliases]`` changed, added or removed."""
-    lines = text.splitlines()
+    # Not splitlines(), which also breaks lines where TOML does not.
+    lines = text.removesuffix("\n").split("\n")
     table, found, end = "", None, None
     entry = re.compile(rf"""\s*(?:{re.escape(name)}|"{re.escape(name)}"|'{re.escape(name)}')\s*=""")
     for index, each in enumerate(lines):
@@ -219,7 +236,7 @@ def _with_alias(text: str, name: str, line: str | None) -> str:
                 end = index + 1
             if entry.match(each):
                 found = index
-    new = [] if line is None else [f"{json.dumps(name)} = {json.dumps(line)}"]
+    new = [] if line is None else [f"{_quoted(name)} = {_quoted(line)}"]
     if found is not None:
         lines[found : found + 1] = new
     elif end is not None:
@@ -227,6 +244,11 @@ def _with_alias(text: str, name: str, line: str | None) -> str:
     elif new:
         lines += ["", "[aliases]", *new]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML: as JSON's, but with neither pairs of surrogates nor DEL in it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def import_crashrc(path: Path) -> tuple[RcLines, list[str]]:

@@ -16,13 +16,15 @@ def run(arguments: list[str]) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="kscope config", description=_DESCRIPTION)
     parser.add_argument("action", nargs="?", choices=("path", "import-crashrc"))
-    parser.add_argument("file", nargs="?", default="~/.crashrc", help="instead of ~/.crashrc")
+    parser.add_argument("file", nargs="?", default="", help="instead of ~/.crashrc")
     options = parser.parse_args(arguments)
+    if options.file and options.action != "import-crashrc":
+        parser.error(f"path takes no file: {options.file}")
     try:
         if options.action == "path":
             print(config_file())
         elif options.action == "import-crashrc":
-            _, report = import_crashrc(Path(options.file).expanduser())
+            _, report = import_crashrc(Path(options.file or Path("~/.crashrc").expanduser()))
             print("\n".join(report) or "there is nothing in it")
         else:
             _show()

@@ -9,7 +9,7 @@ import msgspec
 from platformdirs import user_state_path
 
 from kscope.dialect.layout import date, size
-from kscope.files import replace_file
+from kscope.files import locked, replace_file
 from kscope.model.base import QueryError
 from kscope.model.text import printable
 from kscope.target.identify import identify
@@ -64,11 +64,20 @@ def as_text(listed: list[Offer]) -> str:
 
 
 def _lying_around() -> Iterator[Path]:
-    for place in (*_kdump_conf_paths(), DEFAULT_PATH, Path.cwd()):
+    for place in (*_kdump_conf_paths(), DEFAULT_PATH, *_current_directory()):
         yield from _dumps_below(place, _DEPTH)
 
 
+def _current_directory() -> Iterator[Path]:
+    # It may have been removed.
+    with contextlib.suppress(OSError):
+        yield Path.cwd()
+
+
 def _dumps_below(directory: Path, depth: int) -> Iterator[Path]:
+    if directory.is_relative_to("/proc") or directory.is_relative_to("/sys"):
+        # To open what lies there may have effects, and to read it may take for ever: /proc/kmsg.
+        return
     try:
         entries = sorted(directory.iterdir())
     except OSError:
@@ -118,9 +127,10 @@ def recently_opened() -> list[str]:
 
 def remember_opened(path: str) -> None:
     """Put ``path`` first among the dumps opened lately. Failing to is not worth a word."""
-    absolute = str(Path(path).absolute())
-    recent = [absolute, *(other for other in recently_opened() if other != absolute)][:_MOST]
-    with contextlib.suppress(OSError):
+    # A path that is no text cannot be kept either.
+    with contextlib.suppress(OSError, UnicodeEncodeError), locked(_recent_file()):
+        absolute = str(Path(path).absolute())
+        recent = [absolute, *(other for other in recently_opened() if other != absolute)][:_MOST]
         replace_file(_recent_file(), msgspec.json.encode(recent))
 
 

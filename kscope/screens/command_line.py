@@ -9,7 +9,7 @@ import platformdirs
 
 from kscope.dialect.crash.interpreter import Asker, Context, Interpreter, Output
 from kscope.dialect.crash.user_shell import run_captured
-from kscope.files import replace_file
+from kscope.files import locked, replace_file
 from kscope.model.base import Address, Progress
 
 _MOST_OUTPUTS = 100
@@ -83,8 +83,11 @@ class CommandLine:
             return
         self.lines.append(line)
         del self.lines[:-_MOST_LINES]
-        with contextlib.suppress(OSError):
-            replace_file(history_file(), "".join(f"{each}\n" for each in self.lines).encode())
+        with contextlib.suppress(OSError), locked(history_file()):
+            # Another kscope may have added lines of its own.
+            lines = [*_read_history(), line][-_MOST_LINES:]
+            text = "".join(f"{each}\n" for each in lines)
+            replace_file(history_file(), text.encode("utf-8", "backslashreplace"))
 
 
 def _read_history() -> list[str]:

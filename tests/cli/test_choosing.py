@@ -72,6 +72,28 @@ FOUND = [
 ]
 
 
+def test_a_current_directory_that_is_gone_holds_no_dumps(places: Path) -> None:
+    (places / "here").rmdir()
+    assert [offer.path for offer in offers.offers()] == ["demo"]
+    offers.remember_opened("vmcore")
+
+
+def test_the_kernels_own_files_are_not_looked_into(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading ``/proc/kmsg`` waits for the next message, and takes it from others."""
+    monkeypatch.chdir("/proc/self")
+    looked_into: list[Path] = []
+    monkeypatch.setattr(offers, "_may_be_dump", looked_into.append)
+    offers.offers()
+    assert looked_into == []
+
+
+def test_a_path_that_is_no_text_is_not_kept_and_no_error(places: Path) -> None:
+    offers.remember_opened("/od\udcff/vmcore")
+    assert offers.recently_opened() == []
+
+
 @pytest.mark.parametrize("width", [40, 80])
 async def test_each_dump_is_shown_with_the_end_of_its_path_and_what_it_is(width: int) -> None:
     app = ChooserApp(FOUND, Config())

@@ -1,5 +1,6 @@
 """The configuration file, its aliases, and crash's own file taken over."""
 
+import multiprocessing
 import os
 import stat
 from pathlib import Path
@@ -168,6 +169,56 @@ def test_an_import_keeps_aliases_of_the_readers_own(home: Path) -> None:
     _, report = import_crashrc(home / ".crashrc")
     assert load().aliases == {"un": "foreach UN bt", "top": "ps"}
     assert any("un" in line and "already" in line for line in report)
+
+
+def test_the_file_counts_before_kscoperc_also_where_it_says_what_is_so_anyway(home: Path) -> None:
+    write("radix = 10\n")
+    (home / ".kscoperc").write_text("hex\n")
+    assert load().radix == 10
+
+
+def test_kscoperc_counts_without_a_file(home: Path) -> None:
+    (home / ".kscoperc").write_text("alias top ps\nhex\n")
+    assert load() == Config(aliases={"top": "ps"}, radix=16)
+
+
+def test_any_character_can_be_saved() -> None:
+    save_alias("x", "log | grep '\U0001f600\x7f\x01'")
+    assert load().aliases == {"x": "log | grep '\U0001f600\x7f\x01'"}
+
+
+def test_what_is_no_text_is_refused_as_an_alias() -> None:
+    with pytest.raises(ConfigError, match="surrogates not allowed"):
+        save_alias("x", "log | grep \udcff")
+    assert not config_file().exists()
+
+
+def test_a_comment_is_not_broken_where_toml_does_not_break_lines() -> None:
+    write('# one\u2028theme = "light"\n')
+    save_alias("x", "ps")
+    assert config_file().read_text().startswith('# one\u2028theme = "light"\n')
+    assert load() == Config(aliases={"x": "ps"})
+
+
+def test_brackets_without_end_are_said_with_the_path() -> None:
+    write("x = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match=str(config_file())):
+        load()
+
+
+def save_many(who: str) -> None:
+    for number in range(20):
+        save_alias(f"{who}{number}", "ps")
+
+
+def test_two_kscopes_that_save_aliases_at_once_lose_none() -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=save_many, args=(who,)) for who in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert len(load().aliases) == 40
 
 
 def test_kscoperc_is_read_before_the_file(home: Path) -> None:
