@@ -3,6 +3,7 @@
 import shlex
 
 from kscope.dialect.views import Equivalent
+from kscope.model.base import Address
 from kscope.model.tasks import (
     UNKNOWN,
     Task,
@@ -10,6 +11,7 @@ from kscope.model.tasks import (
     TaskSelection,
     TasksQuery,
     known_names,
+    parse_cpus,
     parse_duration,
     parse_task,
 )
@@ -167,19 +169,27 @@ def drgn_conditions(selection: TaskSelection[Tasks]) -> str:
     if selection.leaders:
         conditions.append("task.group_leader == task")
     if selection.cpu:
-        conditions.append(f"str(task_cpu(task)) in {selection.cpu!r}.split(',')")
+        conditions.append(f"task_cpu(task) in {sorted(parse_cpus(selection.cpu))}")
     if selection.longer_than:
         nanoseconds = parse_duration(selection.longer_than)
         conditions.append(f"task_since_last_arrival_ns(task) > {nanoseconds}")
     if selection.only:
-        named = [int(parse_task(name)) for name in selection.only.replace(",", " ").split()]
-        conditions.append(f"(task.pid.value_() in {named} or task.value_() in {named})")
+        conditions.append(_drgn_named(selection.only))
     if selection.match:
         wanted = selection.match.removeprefix("!")
         flags = "" if any(c.isupper() for c in wanted) else ", re.I"
         inverted = "not " if wanted != selection.match else ""
         conditions.append(f"{inverted}re.search({wanted.encode()!r}, task.comm.string_(){flags})")
     return " and ".join(conditions)
+
+
+def _drgn_named(names: str) -> str:
+    wanted = [parse_task(name) for name in names.replace(",", " ").split()]
+    pids = [name for name in wanted if not isinstance(name, Address)]
+    addresses = ", ".join(f"{name:#x}" for name in wanted if isinstance(name, Address))
+    tests = [f"task.pid.value_() in {pids}"] if pids else []
+    tests += [f"task.value_() in [{addresses}]"] if addresses else []
+    return tests[0] if len(tests) == 1 else f"({' or '.join(tests)})"
 
 
 # Text.
@@ -231,6 +241,11 @@ def _start(task: Task) -> str:
 def line_with_time(task: Task) -> str:
     """A task as in ``ps -m``."""
     return f"[{elapsed(task.since_last_arrival_ns)}] [{task.state or '??'}]  {title(task)}"
+
+
+def crash_name(task: Task) -> str:
+    """What crash is told to mean this task: a PID, or the address of one of the idle tasks."""
+    return str(task.pid) if task.pid else f"{task.task:x}"
 
 
 def title(task: Task) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from kscope.dialect.tasks import crash_name
 from kscope.model.stacks import Stacks, StacksQuery
 from kscope.model.tasks import Task, Tasks, TasksQuery
 from kscope.screens.links import TaskLink
@@ -276,8 +277,3 @@ class TaskListPane(Pane):
         if not self.by_stack:
             return query
         return StacksQuery(**{n: getattr(query, n) for n in StacksQuery.__struct_fields__})
-
-
-def crash_name(task: Task) -> str:
-    """What crash is told: a PID, or the address of one of the idle tasks."""
-    return str(task.pid) if task.pid else f"{task.task:x}"

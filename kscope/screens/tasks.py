@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
+from kscope.dialect.tasks import crash_name, line_with_time
 from kscope.model.base import Address, Query, QueryError
 from kscope.model.stacks import Stacks, StacksQuery
 from kscope.model.tasks import Tasks, TasksQuery, select, sort
@@ -18,7 +19,7 @@ from kscope.screens.links import Link, TaskLink
 from kscope.screens.task_columns import BY_NAME
 from kscope.screens.task_detail import TABS, TaskDetailPane
 from kscope.screens.task_filter_bar import TaskFilterBar
-from kscope.screens.task_list_pane import ARRANGEMENTS, TaskListPane, crash_name
+from kscope.screens.task_list_pane import ARRANGEMENTS, TaskListPane
 from kscope.screens.task_rows import GroupRow
 from kscope.widgets.filter_bar import FilterBar
 from kscope.widgets.line_view import LineView
@@ -340,8 +341,6 @@ class TasksScreen(DashboardScreen):
         marked = self._list.marked
         if not marked or self.screen.focused is not self._list.table:
             return super().text_in_focus()
-        from kscope.dialect.tasks import line_with_time
-
         return "\n".join(map(line_with_time, marked))
 
     def place(self) -> object:

@@ -123,9 +123,13 @@ class Interpreter:
     async def ask(self, query: Query[R], progress: Callable[[Progress], None] | None = None) -> R:
         """Ask what a command is about, and remember what was answered."""
         result = await self.look_up(query, progress)
+        self.about(query, result)
+        return result
+
+    def about(self, query: Query[R], result: R) -> None:
+        """Remember what a command is about, if that is less than what it looked up."""
         if (answered := _ANSWERED.get()) is not None:
             answered.append((query, result))
-        return result
 
     async def look_up(
         self, query: Query[R], progress: Callable[[Progress], None] | None = None

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import msgspec
+
 from kscope.dialect import tasks as layout
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
@@ -27,15 +29,13 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     options, words = parse_options(line, "kuGsmSAHlpctargC:y:", USAGE)
     if _LEFT_TO_DRGN & options.keys():
         return None
-    answer = await interpreter.ask(
-        TasksQuery(
-            kthreads="-k" in options,
-            user="-u" in options,
-            leaders="-G" in options,
-            policy=options.get("-y", ""),
-        ),
-        interpreter.progress,
+    query = TasksQuery(
+        kthreads="-k" in options,
+        user="-u" in options,
+        leaders="-G" in options,
+        policy=options.get("-y", ""),
     )
+    answer = await interpreter.look_up(query, interpreter.progress)
     tasks: Sequence[Task] = answer.tasks
     if words:
         tasks = _named(tasks, words)
@@ -43,25 +43,39 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
         tasks = [task for task in tasks if task.active]
     if "-S" in options:
         return _counts(tasks)
+    if len(tasks) < len(answer.tasks):
+        query = msgspec.structs.replace(query, only=",".join(map(layout.crash_name, tasks)))
+    cpus: Sequence[int] | None = None
     if "-m" in options:
-        return await _by_time(tasks, options, words)
+        query = msgspec.structs.replace(query, sort="time", reverse=True)
+        if "-C" in options:
+            cpus = _cpus(options["-C"], tasks, words)
+            query = msgspec.structs.replace(query, cpu=",".join(map(str, cpus)))
+    if tasks:
+        # To name none would mean all of them.
+        interpreter.about(query, answer)
+    if "-m" in options:
+        return await _by_time(tasks, cpus)
     rows = (layout.line(task, answer.physical_memory_bytes) for task in tasks)
     return await written(rows if "-H" in options else chain([layout.HEADER], rows))
 
 
-async def _by_time(tasks: Sequence[Task], options: dict[str, str], words: Sequence[Word]) -> str:
+def _cpus(wanted: str, tasks: Sequence[Task], words: Sequence[Word]) -> list[int]:
+    if words:
+        raise CommandError("ps: -C option is not applicable with specified tasks")
+    if wanted in ("a", "all"):
+        return sorted({task.cpu for task in tasks if task.cpu is not None})
+    return sorted(parse_cpus(wanted))
+
+
+async def _by_time(tasks: Sequence[Task], cpus: Sequence[int] | None) -> str:
     # The most recently run first; those of which it is not known at the end.
     ordered = sorted(
         tasks,
         key=lambda t: (t.since_last_arrival_ns is None, t.since_last_arrival_ns or 0),
     )
-    if "-C" not in options:
+    if cpus is None:
         return await written(layout.line_with_time(task) for task in ordered)
-    if words:
-        raise CommandError("ps: -C option is not applicable with specified tasks")
-    wanted = options["-C"]
-    known = {task.cpu for task in tasks if task.cpu is not None}
-    cpus = sorted(known if wanted in ("a", "all") else parse_cpus(wanted))
     blocks = []
     for cpu in cpus:
         rows = [layout.line_with_time(task) for task in ordered if task.cpu == cpu]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from kscope.dialect.cpu import runq as layout
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
@@ -25,8 +27,12 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     if words:
         raise CommandError(f"runq: {words[0].raw} is no option\nUsage: {USAGE}")
     brief = bool({"-t", "-T", "-m"} & options.keys())
-    answer = await interpreter.ask(CpusQuery(runqueue=not brief), interpreter.progress)
+    query = CpusQuery(runqueue=not brief)
+    answer = await interpreter.look_up(query, interpreter.progress)
     cpus = _chosen(answer, options.get("-c", "a"))
+    if len(cpus) < len(answer.cpus):
+        query = msgspec.structs.replace(query, cpu=",".join(str(cpu.cpu) for cpu in cpus))
+    interpreter.about(query, answer)
     if "-T" in options:
         return layout.lag(cpus)
     if "-t" in options:
