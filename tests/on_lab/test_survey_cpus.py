@@ -1,9 +1,20 @@
 """The survey of the guest with a CPU that takes no interrupts, and of what waits for it."""
 
 import pytest
+from drgn.helpers.linux.llist import llist_for_each_entry
+from drgn.helpers.linux.percpu import per_cpu
+from msgspec.structs import replace
 
-from kscope.model.survey import Finding, Survey
+from kscope.kernel.processor.ipis import awaited
+from kscope.model.survey import Finding, Panic, Survey
+from kscope.model.target import OpenQuery
+from kscope.session.answering import finish
+from kscope.target.opening import open_target
+from kscope.triage.facts import Facts
+from kscope.triage.rules import panic_lockup, unanswered_ipis
+from tests.kernel.putting import put
 from tests.lab.catalogue import LabDump, find
+from tests.on_lab.opening import open_lab
 from tests.on_lab.surveys import of_rule
 
 pytestmark = pytest.mark.lab
@@ -52,6 +63,38 @@ def test_who_spins_until_the_cpu_answers_is_told_for_whom(dump: LabDump, survey:
     assert "waits busily for CPU 1" in finding.explanation
     (unanswered,) = of_rule(survey, "unanswered-ipis")
     assert unanswered.cpus == (1, 2)
+
+
+def test_a_lockup_of_one_who_waits_for_another_cpu_points_to_that(series: str, types: str) -> None:
+    facts = Facts(open_lab("stuck-cpus", series, types))
+    facts.__dict__["panic"] = Panic(kind="soft-lockup", message="", cpu=2)
+    (finding,) = panic_lockup.RULE.check(facts)
+    sentence = "It waits busily for CPU 1 to handle storlab_called_and_awaited, so look at what"
+    assert sentence in finding.explanation
+
+
+def test_several_who_wait_for_a_cpu_wait_in_the_plural(series: str, types: str) -> None:
+    facts = Facts(open_lab("stuck-cpus", series, types))
+    cpu = facts.all_cpus.cpus[1]
+    assert cpu.health is not None
+    (call,) = (ipi for ipi in cpu.health.ipis if ipi.from_cpu == 2)
+    more = replace(cpu.health, ipis=(call, replace(call, from_cpu=3)))
+    facts.__dict__["all_cpus"] = replace(facts.all_cpus, cpus=(replace(cpu, health=more),))
+    (finding,) = unanswered_ipis.RULE.check(facts)
+    assert finding.title.startswith("CPU 1 does not answer CPU 2 and CPU 3, which wait for it for ")
+
+
+def test_a_queue_of_calls_that_leads_round_in_circles_has_an_end(series: str) -> None:
+    path = str(find("stuck-cpus", series).vmcore)
+    program = finish(open_target(OpenQuery(path=path)), None).program
+    nodes = per_cpu(program["call_single_queue"], 1)
+    for node in llist_for_each_entry("struct __call_single_node", nodes.first, "llist"):
+        last = node
+    put(program, last.llist.next, nodes.first.value_())
+    cpus, function = awaited(program, 2)
+    assert cpus == (1,)
+    assert function is not None
+    assert function.name == "storlab_called_and_awaited"
 
 
 def test_throttled_or_crowded_out_tasks_are_told_with_their_times(

@@ -6,6 +6,7 @@ stays there, the target has its interrupts off; a sender that waits for the answ
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 
 from drgn import Object, Program, container_of
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -59,14 +60,17 @@ def awaited(program: Program, sender: int) -> tuple[tuple[int, ...], Function | 
                 continue
             csd = _call(node)
             if sender == senders.of(csd):
-                cpus.append(cpu)
+                if cpu not in cpus:
+                    cpus.append(cpu)
                 function = function_at(program, csd.func.value_())
     return tuple(cpus), function
 
 
 def _queue(program: Program, cpu: int) -> Iterator[Object]:
     head = per_cpu(program["call_single_queue"], cpu)
-    return llist_for_each_entry("struct __call_single_node", head.first, "llist")
+    nodes = llist_for_each_entry("struct __call_single_node", head.first, "llist")
+    # One more than is shown, which tells of a list that leads round in circles.
+    return islice(nodes, _LONGEST + 1)
 
 
 def _kind(node: Object) -> int:

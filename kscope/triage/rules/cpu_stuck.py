@@ -35,8 +35,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
         elif cpu.spinning is not None and waiting >= _LONG_NS:
             yield _finding(facts, cpu, f"CPU {cpu.cpu} spins", waiting)
         elif not cpu.idle and tick_overdue_ns(cpu) >= _LONG_NS:
-            overdue = tick_overdue_ns(cpu)
-            yield _finding(facts, cpu, f"CPU {cpu.cpu} has lost its tick", overdue)
+            yield _without_tick(cpu, tick_overdue_ns(cpu))
 
 
 def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
@@ -79,6 +78,31 @@ def _finding(facts: Facts, cpu: Cpu, what: str, for_ns: int) -> Finding:
         # Whoever spins for a lock is a victim of its holder.
         rank=30 if cpu.spinning is not None else 12,
     )
+
+
+def _without_tick(cpu: Cpu, overdue_ns: int) -> Finding:
+    assert cpu.health is not None
+    return Finding(
+        rule=RULE.name,
+        severity="warning",
+        title=f"CPU {cpu.cpu} has lost its tick for {in_words(overdue_ns)}: {runs(cpu)}",
+        explanation=f"The tick of CPU {cpu.cpu} is {in_words(overdue_ns)} overdue, although "
+        "nothing shows that its interrupts were off. Without ticks nobody's turn there ends and "
+        "timers do not expire. Look at whether the host ran that virtual CPU at all, and at the "
+        "clock event device.",
+        evidence=(
+            of_cpu(cpu.cpu, what_it_does(cpu)),
+            of_per_cpu(
+                f"tick of CPU {cpu.cpu}", f"{in_words(overdue_ns)} overdue", "tick_cpu_sched",
+                cpu.cpu, "sched_timer.node.expires",
+            ),
+        ),
+        duration_ns=overdue_ns,
+        tasks=to_blame(cpu),
+        cpus=(cpu.cpu,),
+        disproof="the CPU's tick is not overdue, or RFLAGS of what it ran has bit 9 clear",
+        rank=12,
+    )  # fmt: skip
 
 
 def _lock(facts: Facts, cpu: Cpu) -> Lock | None:

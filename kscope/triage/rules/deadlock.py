@@ -34,9 +34,16 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''} in the ring"
     count += f", {len(behind)} queued behind" if behind else ""
     queue = f" Behind them: {_list(behind)}." if behind else ""
-    certain = "" if ring.certain else (
-        " One of these owners is only the last known reader: it may have left the lock."
-    )  # fmt: skip
+    lasts = "None of them can ever go on" + (
+        ", unless one that may be interrupted gets a signal."
+        if any(task.killable or task.state == "IN" for task in tasks)
+        else "."
+    )
+    if not ring.certain:
+        lasts = (
+            "One of these owners is only the last known reader: it may have left the lock. If it "
+            f"has not: {lasts[0].lower()}{lasts[1:]}"
+        )
     if len(tasks) == 1:
         title = f"Deadlock: {names[0]} waits for a {kinds} that it holds itself"
     elif len(tasks) == 2:
@@ -51,7 +58,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
         severity="critical" if ring.certain else "warning",
         title=title,
         explanation=f"{count}. {'; '.join(sentences)}. "
-        f"None of them can ever go on.{certain}{queue} "
+        f"{lasts}{queue} "
         "Compare the order in which the two code paths take these locks: one of them must change.",
         evidence=(
             *(of_task(task) for task in tasks),

@@ -29,7 +29,8 @@ def _check(facts: Facts) -> Iterator[Finding]:
         + ", so no data was lost. One now and then is normal; many of one bank announce that the "
         "part fails. "
         if corrected
-        else "The hardware could not correct all of them: data was lost, or a process was killed. ",
+        else f"The hardware could not correct {'all of them' if len(found) > 1 else 'it'}: data "
+        "was lost, or a process was killed. ",
         evidence=tuple(line for _, line in found[-_MOST:]),
         cpus=tuple(dict.fromkeys(error.cpu for error, _ in found)),
         disproof="the errors were injected, as by a test of the machine",

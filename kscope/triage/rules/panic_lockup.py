@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from drgn.helpers.linux.percpu import per_cpu
 
 from kscope.kernel.access.reading import READ_ERRORS
-from kscope.model.cpus import Cpu
+from kscope.model.cpus import Cpu, Spinning
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding
 from kscope.triage.cpu_facts import SECOND, inside, runs, to_blame, what_it_does
@@ -95,7 +95,7 @@ def _explanation(kind: str, cpu: Cpu, functions: list[str]) -> str:
         text = f"CPU {cpu.cpu} ran kernel code{where} for so long that nothing else was scheduled"
         text += "; interrupts were on. " if cpu.irqs_enabled else ". "
         if cpu.spinning is not None:
-            text += f"It spins for {cpu.spinning.what} {cpu.spinning.name}, so look at who has it. "
+            text += _spins_for(cpu.spinning)
         return text
     if cpu.irqs_enabled:
         return (
@@ -104,6 +104,14 @@ def _explanation(kind: str, cpu: Cpu, functions: list[str]) -> str:
             "detector that was wrong. "
         )
     return f"CPU {cpu.cpu} ran{where} with interrupts off and did not come back. "
+
+
+def _spins_for(spinning: Spinning) -> str:
+    if spinning.cpus:
+        count = "that CPU" if len(spinning.cpus) == 1 else "these CPUs"
+        return f"It waits busily for {spinning.what}, so look at what {count} did. "
+    name = f" {spinning.name}" if spinning.name else ""
+    return f"It waits busily for {spinning.what}{name}, so look at who has it. "
 
 
 _HYPERVISOR_WORD, _HYPERVISOR_BIT = 4, 31

@@ -1,5 +1,6 @@
 """Out of memory with panic_on_oom."""
 
+import re
 from collections.abc import Iterator
 
 from kscope.kernel.death.oom_report import OomReport, all_killed, parse
@@ -54,7 +55,11 @@ def _explanation(
     text = f"Memory of {scope} ran out while {where(facts)} asked for more"
     if report is not None and report.order > 0:
         text += f" (for {1 << report.order} pages in a row, which fragmentation alone can prevent)"
-    text += ", and vm.panic_on_oom makes that a panic. "
+    # The two are the words of new and of old kernels.
+    if re.search("deadlocked on memory|no killable", facts.panic.message):
+        text += ", and there was no process left that could be killed for it. "
+    else:
+        text += ", and vm.panic_on_oom makes that a panic. "
     unreclaimable = counters.get("slab, unreclaimable", 0)
     total = counters.get("total", 0)
     if total and unreclaimable > total // 4:

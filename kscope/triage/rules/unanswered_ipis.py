@@ -22,15 +22,17 @@ def _check(facts: Facts) -> Iterator[Finding]:
             continue
         senders = sorted({ipi.from_cpu for ipi in calls if ipi.from_cpu is not None})
         for_how_long = in_words(deaf_ns)
-        from_whom = ", ".join(f"CPU {sender}" for sender in senders) or "another CPU"
+        from_whom = " and ".join(f"CPU {sender}" for sender in senders) or "another CPU"
+        several = len(senders) > 1
         yield Finding(
             rule=RULE.name,
             severity="warning",
-            title=f"CPU {cpu.cpu} does not answer {from_whom}, which waits for it for "
-            f"{for_how_long}",
-            explanation=f"{from_whom} asked CPU {cpu.cpu} to call a function and spins until it "
-            f"has, but CPU {cpu.cpu} has taken no interrupt for {for_how_long}. The senders "
-            "are victims: look at what the deaf CPU does.",
+            title=f"CPU {cpu.cpu} does not answer {from_whom}, which "
+            f"{'wait' if several else 'waits'} for it for {for_how_long}",
+            explanation=f"{from_whom} asked CPU {cpu.cpu} to call a function and "
+            f"{'spin' if several else 'spins'} until it has, but CPU {cpu.cpu} has taken no "
+            f"interrupt for {for_how_long}. Whoever asked is a victim: look at what the deaf CPU "
+            "does.",
             evidence=(
                 *(
                     Evidence(
@@ -38,7 +40,9 @@ def _check(facts: Facts) -> Iterator[Finding]:
                         text=f"{ipi.function.name if ipi.function else '?'}() is queued"
                         + (f" by CPU {ipi.from_cpu}" if ipi.from_cpu is not None else ""),
                         crash=f"p call_single_queue:{cpu.cpu}",
-                        drgn=f"print(hex({ipi.address:#x}))",
+                        drgn="from drgn import Object\n\n"
+                        f'print(Object(prog, "struct __call_single_data", '
+                        f"address={ipi.address:#x}))",
                     )
                     for ipi in calls
                 ),
