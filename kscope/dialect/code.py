@@ -35,10 +35,11 @@ def answered(query: CodeQuery, result: Code) -> Equivalent:
     by_address = equivalent(replace(query, start=f"{result.address:#x}"))
     if not result.function or "." in result.function:
         return by_address
-    found = equivalent(query)
-    if is_symbol(query.start):
-        return found
-    return replace(by_address, drgn=found.drgn or by_address.drgn)
+    if result.address == result.start:
+        by_address = replace(by_address, note="")  # there is nothing before it
+    if is_symbol(query.start) and _number(query.start) is None:
+        return equivalent(query)
+    return replace(by_address, drgn=equivalent(query).drgn or by_address.drgn)
 
 
 def _number(start: str) -> int | None:

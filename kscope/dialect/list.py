@@ -58,7 +58,13 @@ def equivalent(query: ListQuery) -> Equivalent:
 
 def answered(query: ListQuery, walk: Walk) -> Equivalent:
     """With what was found out of START; of a list that is broken no more than could be walked."""
-    return equivalent(_settled(query, walk))
+    found = equivalent(_settled(query, walk))
+    of_copies = walk.kind == "per-cpu" and not query.entry and found.crash.startswith("p ")
+    if of_copies and query.columns and walk.entry_type.startswith("struct ") and element(walk):
+        # The columns alone, not all of the structure.
+        copies = found.crash.removeprefix("p ")
+        found = msgspec.structs.replace(found, crash=f"{walk.entry_type}.{query.columns} {copies}")
+    return found
 
 
 def _settled(query: ListQuery, walk: Walk) -> ListQuery:

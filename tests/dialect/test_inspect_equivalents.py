@@ -316,3 +316,20 @@ def test_the_code_for_a_functions_clone_does_not_take_it_for_a_member(demo_targe
         AddressQuery(address=clone.name),
     ):
         assert f"{clone.address:x}" in run_answered(demo_target, query)
+
+
+def test_of_copies_the_chosen_members_are_asked_for(demo_target: Target) -> None:
+    query = ListQuery(start="runqueues:a", kind="per-cpu", columns="cpu,nr_running")
+    assert crash_of(demo_target, query) == "struct rq.cpu,nr_running runqueues:a"
+
+
+def test_before_a_functions_beginning_is_nothing_that_crash_leaves_out(
+    demo_target: Target,
+) -> None:
+    start = demo_target.program.symbol("schedule").address
+    notes = []
+    for address in (start, start + 4):
+        query = CodeQuery(start=f"{address:#x}")
+        notes.append(views.equivalent(query, answer(demo_target, query)).note)
+    assert notes[0] == ""
+    assert "what is before it" in notes[1]
