@@ -1,9 +1,7 @@
 """The dashboard: the frame around the screens, and the ways between them."""
 
-import asyncio
 import contextlib
 import os
-import signal
 import sys
 import time
 from functools import cached_property, partial
@@ -39,6 +37,7 @@ from kscope.widgets.line import Cell
 from kscope.widgets.one_line import OneLine
 from kscope.widgets.overlay import toggle
 from kscope.widgets.palette import Entry, Palette
+from kscope.widgets.signals import leave_on_signals
 from kscope.widgets.theme import Role
 from kscope.widgets.work import start
 
@@ -136,10 +135,12 @@ class KscopeApp(KeysInTurn):
         """The only screen, as Textual counts them."""
         return self._main
 
+    async def on_load(self) -> None:
+        """Before the terminal is taken: whatever ends the dashboard from then on gives it back."""
+        leave_on_signals(self.exit)
+
     async def on_ready(self) -> None:
         """Show the first screen, and open the target behind it."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.session.on_lost = self._worker_lost
         start(self, self._open)
         self._show_identity()

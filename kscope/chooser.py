@@ -21,6 +21,7 @@ from kscope.widgets.line import Line, line
 from kscope.widgets.line_view import LineView
 from kscope.widgets.overlay import toggle
 from kscope.widgets.pane import Pane
+from kscope.widgets.signals import leave_on_signals
 from kscope.widgets.text_view import TextView
 
 _WHEN_CELLS = 14
@@ -65,6 +66,10 @@ class ChooserApp(App[str]):
         self._list = OfferList(id="chooser-list")
         with Frame(), Pane("Dumps on this machine, newest first"):
             yield self._list
+
+    def on_load(self) -> None:
+        """Before the terminal is taken: whatever ends this from then on gives it back."""
+        leave_on_signals(self.action_leave)
 
     def on_mount(self) -> None:
         """Show the offers."""

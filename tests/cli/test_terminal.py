@@ -52,6 +52,10 @@ class Terminal:
         self._read_until(lambda: wanted in self.text(), f"{wanted!r} was not painted")
         self.output = b""
 
+    def wait_for_bytes(self, wanted: bytes) -> None:
+        """Read until ``wanted`` was sent."""
+        self._read_until(lambda: wanted in self.output, f"{wanted!r} was not sent")
+
     def wait_for_end(self) -> int:
         """Read until the program has ended; returns its exit status."""
         status: list[int] = []
@@ -141,6 +145,29 @@ def test_a_signal_ends_it_cleanly_and_leaves_no_worker(
     while any(map(is_running, workers)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(is_running, workers))
+
+
+@pytest.mark.parametrize("death", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back_as_soon_as_it_was_taken(
+    terminal: Terminal, death: signal.Signals
+) -> None:
+    terminal.wait_for_bytes(b"\x1b[?1049h")
+    os.kill(terminal.process_id, death)
+    assert terminal.wait_for_end() == 0
+    assert b"\x1b[?1049l" in terminal.output
+    assert terminal.settings_now() == terminal.before
+
+
+def test_a_signal_gives_the_terminal_back_while_a_dump_is_chosen() -> None:
+    terminal = Terminal()
+    try:
+        terminal.wait_for("Dumps on this machine")
+        os.kill(terminal.process_id, signal.SIGTERM)
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b[?1049l" in terminal.output
+        assert terminal.settings_now() == terminal.before
+    finally:
+        terminal.close()
 
 
 def test_a_connection_that_is_lost_ends_it_keeps_the_place_and_leaves_no_worker(
