@@ -1,7 +1,8 @@
-"""The Inspect screen's texts: memory, code, layouts, what an address is."""
+"""The Inspect screen's texts: the way here, memory, code, layouts, what an address is."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from kscope.dialect.address import text as address_text
 from kscope.dialect.code import operation
@@ -13,9 +14,20 @@ from kscope.model.list import Walk, WalkRow
 from kscope.model.memory import Memory, MemoryLine
 from kscope.model.search import Hit
 from kscope.model.struct import StructQuery, Structure
+from kscope.screens.inspect_visits import Visit
 from kscope.screens.links import AddressLink
 from kscope.widgets.line import Cell, Line, Span, line
 from kscope.widgets.table import Column
+
+
+def path_line(path: Sequence[Visit]) -> Line:
+    """The place, behind what was followed to it."""
+    labels = [visit.label for visit in path[:-1]]
+    last = path[-1]
+    if last.label not in (last.name, ""):
+        labels.append(last.label)
+    steps = [(Span(label, "dim"), Span(" › ", "accent")) for label in labels]
+    return [*chain.from_iterable(steps), Span(last.name, "strong")]
 
 
 def layout_lines(structure: Structure) -> list[Line]:

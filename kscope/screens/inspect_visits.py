@@ -1,10 +1,13 @@
 """Where the reader of the Inspect screen was: places, the ways to them, what was open there."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kscope.model.base import QueryError
 from kscope.model.list import ListQuery
+from kscope.model.search import ignored_bits
 from kscope.model.tree import TreeQuery
 
 Face = Literal["members", "layout", "memory", "code", "address", "search", "walk"]
@@ -12,6 +15,7 @@ Face = Literal["members", "layout", "memory", "code", "address", "search", "walk
 
 CodePart = Literal["", "to here", "from here"]
 """Of a function: all, up to the place as ``dis -r``, from the place on as ``dis -f``."""
+_NEXT_PART: dict[CodePart, CodePart] = {"": "to here", "to here": "from here", "from here": ""}
 
 
 @dataclass
@@ -54,6 +58,41 @@ class Visit:
         if not self.type:
             return self.expression
         return f"*({self.type} *){self.address:#x}"
+
+    @property
+    def as_typed(self) -> str:
+        """What the address bar takes for it."""
+        if self.address is not None and self.type and "<" not in self.type:
+            return f"{self.type} {self.address:#x}"
+        return self.expression
+
+    def may_show(self, face: Face) -> bool:
+        """Whether it can be looked at in that way."""
+        if face in ("members", "layout") and not self.type:
+            return False
+        return self.address is not None or face == "layout"
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it is an object of which something else than its members is being looked at."""
+        looked_at = self.face not in ("members", "layout") and self.walk is None
+        return looked_at and bool(self.type and self.address)
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether its face has all that it needs: of one that was read from a file, it may not."""
+        if self.face == "walk":
+            return self.walk is not None
+        if self.address is None and self.face not in ("members", "layout"):
+            return False
+        with contextlib.suppress(QueryError):
+            ignored_bits(self.mask)
+            return True
+        return False
+
+    def next_code_part(self) -> None:
+        """Another part of the function."""
+        self.code_part = _NEXT_PART[self.code_part]
 
     def member(self, path: str) -> str:
         """C for a member of the object; for an empty path, for the object itself."""

@@ -56,5 +56,6 @@ async def test_names_that_are_meant_to_do_harm_are_text_on_every_face(hostile: H
                         assert name in seen, (text, key)
         screen._open_text("init_task.tasks")
         await keys("l")(pilot)
-        rows = [plain(screen._view.line_at(i, 120)) for i in range(screen._view.line_count())]
+        view = screen._pane.current
+        rows = [plain(view.line_at(i, 120)) for i in range(view.line_count())]
         assert all(any(name[:20] in row for row in rows) for name in hostile.names.values())

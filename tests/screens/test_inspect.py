@@ -14,7 +14,8 @@ from kscope.model.list import ListQuery
 from kscope.model.search import SearchQuery
 from kscope.model.struct import StructQuery
 from kscope.screens.address_bar import AddressBar
-from kscope.screens.inspect import InspectScreen
+from kscope.screens.inspect import InspectAsLeft, InspectScreen
+from kscope.screens.inspect_visits import Visit
 from kscope.screens.type_chooser import TypeChooser
 from kscope.widgets.line import plain
 from kscope.widgets.line_view import LineView
@@ -49,8 +50,14 @@ def screen(app: KscopeApp) -> InspectScreen:
 
 
 def lines(app: KscopeApp) -> list[str]:
-    view: LineView = screen(app)._view
+    view: LineView = screen(app)._pane.current
     return [plain(view.line_at(index, 200)) for index in range(view.line_count())]
+
+
+def move_to(app: KscopeApp, member: str) -> None:
+    """Put the cursor on a member."""
+    members = screen(app)._pane.members
+    members.move_to([row.path for row in members.rows].index(member))
 
 
 def path(app: KscopeApp) -> str:
@@ -139,7 +146,7 @@ def test_picture_of_the_address_bar(snap_compare: Any, dashboard: KscopeApp) -> 
 async def test_enter_follows_a_pointer_and_backspace_comes_back(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 1")(pilot)
-        screen(dashboard)._move_to_path("real_parent")
+        move_to(dashboard, "real_parent")
         await keys("enter")(pilot)
         assert path(dashboard).startswith("pid 1 › real_parent › *(struct task_struct *)0x")
         assert any('"swapper/0"' in line for line in lines(dashboard))
@@ -152,7 +159,7 @@ async def test_enter_follows_a_pointer_and_backspace_comes_back(dashboard: Kscop
 async def test_a_list_is_walked_to_a_table_whose_rows_lead_on(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 2")(pilot)
-        screen(dashboard)._move_to_path("children")
+        move_to(dashboard, "children")
         await keys("l")(pilot)
         assert "rcu_gp" in lines(dashboard)[0]
         query = screen(dashboard).query_in_focus()
@@ -220,7 +227,7 @@ async def test_elements_of_a_type_that_is_not_known_here_have_telling_columns(
 async def test_an_address_in_an_unsigned_long_is_named_and_followed(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 1.thread")(pilot)
-        screen(dashboard)._move_to_path("sp")
+        move_to(dashboard, "sp")
         await pilot.pause()
         assert any("stack of init 1 +0x" in line for line in lines(dashboard))
         await keys("enter")(pilot)
@@ -232,7 +239,7 @@ async def test_an_address_in_an_unsigned_long_is_named_and_followed(dashboard: K
 async def test_the_columns_of_a_walk_are_chosen(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 2")(pilot)
-        screen(dashboard)._move_to_path("children")
+        move_to(dashboard, "children")
         await keys("l", "C", "ctrl+u", *"tgid", "enter")(pilot)
         assert lines(dashboard)[0].split() == [lines(dashboard)[0].split()[0], "3"]
 
@@ -293,7 +300,7 @@ async def test_a_filter_hides_what_does_not_match_as_it_is_typed(dashboard: Ksco
 async def test_an_inverted_filter_hides_what_matches(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("init_task.tasks", "slash", "exclamation_mark", *"next")(pilot)
-        assert [row.path for row in screen(dashboard)._members.rows] == ["prev"]
+        assert [row.path for row in screen(dashboard)._pane.members.rows] == ["prev"]
 
 
 async def test_a_filter_leaves_out_what_is_only_inside_of_what_matches(
@@ -301,9 +308,9 @@ async def test_a_filter_leaves_out_what_is_only_inside_of_what_matches(
 ) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 1.mm", "enter", "slash", *typed("mm_mt"))(pilot)
-        found = [row.path for row in screen(dashboard)._members.rows if row.matches]
+        found = [row.path for row in screen(dashboard)._pane.members.rows if row.matches]
         assert found == ["mm_mt"]
-        row = screen(dashboard)._members.cursor_row
+        row = screen(dashboard)._pane.members.cursor_row
         assert row is not None
         assert row.path == "mm_mt"
 
@@ -311,7 +318,7 @@ async def test_a_filter_leaves_out_what_is_only_inside_of_what_matches(
 async def test_a_member_that_a_filter_found_is_in_sight_without_it(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(120, 40)) as pilot:
         await opened("pid 1", "slash", *typed("se.load.wei"), "enter", "escape")(pilot)
-        row = screen(dashboard)._members.cursor_row
+        row = screen(dashboard)._pane.members.cursor_row
         assert row is not None
         assert row.path == "se.load.weight"
 
@@ -404,3 +411,24 @@ async def test_the_drgn_code_takes_into_account_what_could_not_be_read(
         shown = screen(dashboard).equivalent()
         assert shown is not None
         assert "except FaultError" in shown.drgn
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        Visit("&init_task", 0xFFFFFFFF81000000, face="search", mask="tags"),
+        Visit("&init_task", face="memory"),
+        Visit("&init_task", 0xFFFFFFFF81000000, face="walk"),
+    ],
+    ids=["a mask that is none", "memory at no address", "a walk of nothing"],
+)
+async def test_a_remembered_place_that_cannot_be_shown_counts_as_none(
+    dashboard: KscopeApp, edited: Visit
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await keys("5")(pilot)
+        await settle(pilot)
+        before = painted(dashboard)
+        screen(dashboard).restore(InspectAsLeft((Visit("struct rq", type="struct rq"), edited)))
+        await settle(pilot)
+        assert painted(dashboard) == before
