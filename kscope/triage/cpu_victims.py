@@ -81,10 +81,15 @@ def _timers(facts: Facts, cpu: Cpu) -> Iterator[Evidence]:
         )
 
 
+def waiting_items(pool: WorkPool) -> str:
+    """How many items of work nobody has started."""
+    return "1 work item waits" if len(pool.pending) == 1 else f"{len(pool.pending)} work items wait"
+
+
 def of_pool(pool: WorkPool) -> Evidence:
     """A pool of workers that makes no progress."""
     text = (
-        f"{len(pool.pending)} work items wait ("
+        f"{waiting_items(pool)} ("
         + _some(list(dict.fromkeys(f"{function.name}()" for function in pool.pending)))
         + f"), {pool.workers} workers of which {pool.idle_workers} idle, no progress for "
         + in_words(pool.stalled_ns)

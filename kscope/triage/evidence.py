@@ -48,6 +48,18 @@ def of_per_cpu(label: str, text: str, variable: str, cpu: int, member: str = "")
     )
 
 
+def called(comm: str, pid: int, task: int | None) -> str:
+    """``comm PID``; a task whose PID could not be read is called by its address."""
+    if pid >= 0 or task is None:
+        return f"{comm} {pid}"
+    return f"{'' if comm == '?' else f'{comm}, '}task {task:x}"
+
+
+def name_of(task: Blocked) -> str:
+    """What a task of the wait graph is called."""
+    return called(task.comm, task.pid, task.task)
+
+
 def of_stack(label: str, text: str, pid: int, crash: str = "bt") -> Evidence:
     """What a task's stack says.
 
@@ -63,9 +75,19 @@ def of_stack(label: str, text: str, pid: int, crash: str = "bt") -> Evidence:
 
 def of_task(task: Blocked, label: str = "") -> Evidence:
     """What a task does and since when, with its backtrace."""
-    since = in_words(task.since_last_arrival_ns)
-    text = f"{task.state} for at most {since}, {task.doing}"
-    return of_stack(label or f"{task.comm} {task.pid}", text, task.pid)
+    since = task.since_last_arrival_ns
+    text = f"{task.state} for at most {in_words(since)}, {task.doing}"
+    label = label or name_of(task)
+    if task.pid >= 0:
+        return of_stack(label, text, task.pid)
+    text = task.doing if since is None else text
+    return Evidence(
+        label=label,
+        text=text,
+        crash=f"bt {task.task:x}",
+        drgn="from drgn import Object\n\n"
+        f'print(prog.stack_trace(Object(prog, "struct task_struct *", {task.task:#x})))',
+    )
 
 
 def of_wait(task: Blocked) -> Evidence:
@@ -80,7 +102,9 @@ def short_name(lock: Lock) -> str:
 
 def of_lock(lock: Lock) -> Evidence:
     """A lock, who owns it and how that is known."""
-    owner = f"{lock.owner_comm} {lock.owner}" if lock.owner is not None else "nobody known"
+    owner = "nobody known"
+    if lock.owner is not None:
+        owner = called(lock.owner_comm, lock.owner, lock.owner_task)
     what = f"{lock.kind} {lock.address:x} {lock.name}".rstrip()
     label = f"owner of {lock.name or format(lock.address, 'x')}"
     text = f"{owner}: {lock.owner_note} ({what})"

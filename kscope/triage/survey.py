@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 
 from drgn.helpers.linux.cpumask import num_present_cpus
+from msgspec.structs import replace
 
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.model.base import Part, Progress, QueryError
@@ -101,7 +102,7 @@ class _Survey:
         except READ_ERRORS as error:
             outcome, why = "failed", reason(error)
         # No finding without evidence.
-        self._findings += [finding for finding in found if finding.evidence]
+        self._findings += [_without_nameless(finding) for finding in found if finding.evidence]
         self._report(rule, outcome, why, time.monotonic() - start)
 
     def _why_not(self, rule: Rule) -> str:
@@ -158,6 +159,11 @@ class _Survey:
         except QueryError as error:
             self._readings.note("signature", error.sentence)
         return ""
+
+
+def _without_nameless(finding: Finding) -> Finding:
+    """Without tasks whose PID could not be read: these are only in its sentences."""
+    return replace(finding, tasks=tuple(pid for pid in finding.tasks if pid >= 0))
 
 
 ANSWERS = {SurveyQuery: survey}

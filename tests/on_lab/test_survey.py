@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import time
 
 import pytest
@@ -233,6 +234,17 @@ def test_a_damaged_dump_is_surveyed_in_time(name: str, series: str) -> None:
     start = time.monotonic()
     answer(open_here(query), SurveyQuery())
     assert time.monotonic() - start < 20
+
+
+def test_a_task_whose_pid_cannot_be_read_is_called_by_its_address() -> None:
+    survey = surveyed("overfiltered", "6.12")
+    (finding,) = (each for each in survey.findings if " behind its owner task ffff" in each.title)
+    address = re.search("owner task ([0-9a-f]{16})", finding.title)
+    assert address is not None
+    assert f"bt {address[1]}" in [evidence.crash for evidence in finding.evidence]
+    shown = [finding.title, finding.explanation, *(e.text for e in finding.evidence)]
+    assert not any(re.search(r"\? -\d", text) for text in shown)
+    assert all(pid >= 0 for each in survey.findings for pid in each.tasks)
 
 
 def test_an_overfiltered_dump_says_what_was_not_looked_at() -> None:

@@ -10,6 +10,7 @@ from kscope.model.survey import Finding, Panic, Survey
 from kscope.model.target import OpenQuery
 from kscope.session.answering import finish
 from kscope.target.opening import open_target
+from kscope.triage.cpu_victims import of_pool
 from kscope.triage.facts import Facts
 from kscope.triage.rules import panic_lockup, unanswered_ipis
 from tests.kernel.putting import put
@@ -55,6 +56,14 @@ def test_it_lists_the_timers_that_are_overdue(deaf: Finding) -> None:
 
 def test_it_lists_the_pool_of_workers_that_makes_no_progress(deaf: Finding) -> None:
     assert "storlab_late_work_fn()" in text_of(deaf, "pool ")
+
+
+def test_one_item_of_work_waits_in_the_singular(series: str, types: str) -> None:
+    health = Facts(open_lab("stuck-cpus", series, types)).all_cpus.cpus[1].health
+    assert health is not None
+    stuck = next(pool for pool in health.pools if pool.stuck)
+    first = replace(stuck, pending=stuck.pending[:1])
+    assert of_pool(first).text.startswith("1 work item waits (storlab_late_work_fn())")
 
 
 def test_who_spins_until_the_cpu_answers_is_told_for_whom(dump: LabDump, survey: Survey) -> None:

@@ -7,7 +7,7 @@ from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.wait_categories import caller
 from kscope.model.locks import Blocked, Category
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_stack, of_task
+from kscope.triage.evidence import name_of, of_stack, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.memory_use import is_exhausted, reclaiming
 from kscope.triage.rule import Rule
@@ -81,7 +81,7 @@ def _finding(
     tasks.sort(key=lambda task: -(task.since_last_arrival_ns or 0))
     longest = waited(tasks)
     if len(tasks) == 1:
-        title = f"{tasks[0].comm} {tasks[0].pid} is blocked"
+        title = f"{name_of(tasks[0])} is blocked"
         sentence = f"It {doing}"
     else:
         title = f"{len(tasks)} tasks are blocked"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kscope.model.locks import Blocked, Cycle
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_lock, of_task, of_wait
+from kscope.triage.evidence import name_of, of_lock, of_task, of_wait
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import lasting, waited
@@ -19,14 +19,14 @@ def _check(facts: Facts) -> Iterator[Finding]:
 
 
 def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
-    names = [f"{task.comm} {task.pid}" for task in tasks]
+    names = [name_of(task) for task in tasks]
     locks = [facts.lock_at[int(address)] for address in ring.locks]
     kinds = " and ".join(dict.fromkeys(lock.kind for lock in locks))
     sentences = []
     for index, task in enumerate(tasks):
         wanted, held = locks[index], locks[index - 1]
         sentences.append(
-            f"{task.comm} {task.pid} holds {held.kind} {held.name or held.address:} and wants "
+            f"{name_of(task)} holds {held.kind} {held.name or held.address:} and wants "
             f"{wanted.kind} {wanted.name or wanted.address}"
         )
     behind = [facts.blocked[pid] for pid in ring.behind if pid in facts.blocked]
@@ -74,7 +74,7 @@ def _finding(facts: Facts, ring: Cycle, tasks: list[Blocked]) -> Finding:
 
 
 def _list(tasks: list[Blocked]) -> str:
-    names = [f"{task.comm} {task.pid}" for task in tasks[:_MOST_BEHIND]]
+    names = [name_of(task) for task in tasks[:_MOST_BEHIND]]
     more = len(tasks) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kscope.model.locks import Lock, Root
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_lock, of_task, short_name
+from kscope.triage.evidence import name_of, of_lock, of_task, short_name
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import (
@@ -54,9 +54,9 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
     elif not root.certain:
         reader = lock.kind == "rwsem"
         last = "a reader" if reader else "its last holder"
-        title = f"{called}: {count} behind {owner.comm} {owner.pid}, {last},"
+        title = f"{called}: {count} behind {name_of(owner)}, {last},"
         explanation = (
-            f"{owner.comm} {owner.pid} was the last to take it{' for reading' if reader else ''} "
+            f"{name_of(owner)} was the last to take it{' for reading' if reader else ''} "
             f"({lock.owner_note}), and {owner.doing}. If it still has it, it is what everybody "
             f"waits for; others {'that read ' if reader else ''}may be. "
         )
@@ -64,8 +64,8 @@ def _finding(facts: Facts, root: Root, locks: list[Lock]) -> Finding:
             found = ", ".join(map(str, lock.possible_owners))
             explanation += f"The lock's address is also on the stacks of PID {found}. "
     else:
-        title = f"{called}: {count} behind its owner {owner.comm} {owner.pid}"
-        explanation = f"{owner.comm} {owner.pid} {owner.doing}. Until it goes on, nobody does. "
+        title = f"{called}: {count} behind its owner {name_of(owner)}"
+        explanation = f"{name_of(owner)} {owner.doing}. Until it goes on, nobody does. "
     if owner is not None and owner.device in overdue_devices(facts):
         explanation += f"{owner.device} does not answer, so they are all victims of that. "
     if owner is not None and owner.asked and any(owner in t for t in overdue_servers(facts)):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from kscope.model.survey import Finding
-from kscope.triage.evidence import of_log, of_task, of_variable
+from kscope.triage.evidence import name_of, of_log, of_task, of_variable
 from kscope.triage.facts import Facts
 from kscope.triage.panics import TRIGGER, panic_finding, where
 from kscope.triage.rule import Rule
@@ -31,7 +31,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
     evidence += [of_task(task) for task in blocked[:_MOST]]
     first = next(iter(reported), None)
     longest = waited(blocked)
-    named = f"{facts.blocked[first].comm} {first}" if first in facts.blocked else first
+    named = name_of(facts.blocked[first]) if first in facts.blocked else first
     yield panic_finding(
         facts,
         RULE.name,

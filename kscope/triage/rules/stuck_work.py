@@ -13,8 +13,8 @@ from kscope.model.locks import Blocked
 from kscope.model.survey import Evidence, Finding
 from kscope.model.text import printable
 from kscope.triage.cpu_facts import SECOND, no_interrupts_ns
-from kscope.triage.cpu_victims import of_pool
-from kscope.triage.evidence import of_object, of_stack, of_task
+from kscope.triage.cpu_victims import of_pool, waiting_items
+from kscope.triage.evidence import name_of, of_object, of_stack, of_task
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.waiting import CHAIN_NS, LONG_NS, lasting, severity_of, waited
@@ -59,14 +59,14 @@ def _worker(facts: Facts, task: Blocked) -> Object | None:
 def _stuck_worker(facts: Facts, task: Blocked, worker: Object, behind: list[Blocked]) -> Finding:
     function = _function(facts, worker.current_func.value_())
     queue, waiting = _queue(worker)
-    names = ", ".join(f"{other.comm} {other.pid}" for other in behind[:6])
+    names = ", ".join(name_of(other) for other in behind[:6])
     longest = task.since_last_arrival_ns or 0
     address = worker.current_work.value_()
     return Finding(
         rule=RULE.name,
         severity=severity_of(facts, longest),
-        title=f"Work item {function}() stuck in {task.comm} {task.pid}{lasting(longest)}",
-        explanation=f"{task.comm} {task.pid} executes {function}() of workqueue {queue} and "
+        title=f"Work item {function}() stuck in {name_of(task)}{lasting(longest)}",
+        explanation=f"{name_of(task)} executes {function}() of workqueue {queue} and "
         f"{task.doing}. "
         + (f"{_more(waiting)} of that workqueue behind it. " if waiting else "")
         + (f"{names} {'waits' if len(behind) == 1 else 'wait'} for it to end. " if behind else "")
@@ -129,7 +129,7 @@ def _stalled_pool(cpu: Cpu, pool: WorkPool) -> Finding:
         rule=RULE.name,
         severity="warning",
         title=f"Workqueue pool {pool.id} of CPU {cpu.cpu} stalled for {in_words(pool.stalled_ns)}",
-        explanation=f"{len(pool.pending)} work items wait ({pending}) and none was started. "
+        explanation=f"{waiting_items(pool)} ({pending}) and none was started. "
         + (
             f"Its workers: {busy}. One that runs without ever sleeping keeps the next from being "
             "started, also if it lets tasks run: such items belong on an unbound workqueue, or one "
