@@ -148,9 +148,9 @@ class _PaneTop(_Edge):
         if self.app.no_color and self._pane.has_focus_within:
             role = "chip"  # the colour of the border cannot show the focus
         title = [span._replace(role=role) if span.role == "" else span for span in self._spans]
-        if not title:
-            return [self._dash("╭" + "─" * (cells - 2) + "╮")]
         room = cells - 6
+        if not title or room <= 0:
+            return [self._dash("╭" + "─" * (cells - 2) + "╮")]
         if width(title) > room:
             title = fit(title, room)
         before = self._dash("╭─")

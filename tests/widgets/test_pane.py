@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.app import ComposeResult
 
 from kscope.widgets.line import line
@@ -39,6 +40,13 @@ async def test_a_title_too_long_is_cut() -> None:
         assert bottom.startswith("╰")
         assert bottom.endswith("… ─╯")
         assert len(bottom) == 20
+
+
+@pytest.mark.parametrize("cells", range(1, 8))
+async def test_where_no_letter_of_the_title_has_room_there_is_the_border(cells: int) -> None:
+    app = Stage(Pane("title", TextView(), subtitle="1/5"))
+    async with app.run_test(size=(cells, 3)):
+        assert set(screen_lines(app)[0]) <= set("╭─╮ …")
 
 
 async def test_counts_grow_and_shrink_without_a_gap() -> None:
