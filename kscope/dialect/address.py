@@ -113,7 +113,7 @@ def _slab(result: AddressState) -> str:
     slab = result.slab
     if slab is None:
         return ""
-    state = {True: "ALLOCATED", False: "FREE", None: "FREE LIST CORRUPTED"}[slab.allocated]
+    state = {True: "ALLOCATED", False: "FREE", None: "FREE OR ALLOCATED"}[slab.allocated]
     shown = f"[{slab.object:x}]" if slab.allocated else f" {slab.object:x} "
     which = "" if slab.index is None else f"  object {slab.index + 1} of {slab.objects}"
     offset = f"  +{slab.offset:#x}" if slab.offset else ""

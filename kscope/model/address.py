@@ -37,7 +37,7 @@ class SlabObject(msgspec.Struct, frozen=True, kw_only=True):
     objects: int | None
     """How many objects the slab has."""
     allocated: bool | None
-    """``None`` when the slab's list of free objects is corrupted."""
+    """``None`` when the slab's list of free objects is corrupted, or in part not in the dump."""
 
 
 class PageState(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ class WalkRow(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     entry: Address
     """Of the element."""
     values: tuple[int | float | bool | str | None, ...] = ()
-    """Of the chosen columns. Pointers are ``"0x…"``, enumerations their names."""
+    """Of the chosen columns. Pointers are ``"0x…"``, with the text that a ``char *`` points at
+    behind it in quotes; enumerations their names."""
     key: int | None = None
     """Index in an array or XArray, CPU, first index of a maple tree's range."""
     last: int | None = None

@@ -337,3 +337,14 @@ def test_where_only_a_name_is_known_it_is_said_as_what_it_was_walked(
     assert found.broken.sentence.endswith(
         "It was walked as a struct list_head: --kind says others."
     )
+
+
+def test_text_that_a_column_points_at_is_read(demo_target: Target) -> None:
+    program = demo_target.program
+    found = walk(demo_target, "slab_caches", entry="kmem_cache.list", columns="name")
+    assert column(found) == [
+        f'{cache.name.value_():#x} "{cache.name.string_().decode()}"'
+        for cache in list_for_each_entry(
+            "struct kmem_cache", program["slab_caches"].address_of_(), "list"
+        )
+    ]

@@ -79,6 +79,7 @@ class Addresses:
         self._per_cpu: list[tuple[range, int]] | None = None
         self._stacks: dict[int, tuple[int, int, str]] | None = None
         self._known_stacks: dict[int, tuple[int, int, str]] = {}
+        self._known_tasks: frozenset[int] | None = None
         self._stack_size = 0
         self._task_cache = 0
         self._task_size = 0
@@ -210,14 +211,17 @@ class Addresses:
         start = info.address
         if not start:
             return Identity("slab", "in a slab", 0)
-        if info.allocated and self._task_cache and info.slab_cache.value_() == self._task_cache:
+        in_task_cache = self._task_cache and info.slab_cache.value_() == self._task_cache
+        # Where a part of the list of free objects is not in the dump, the PIDs tell.
+        if in_task_cache and (info.allocated or (info.allocated is None and start in self._tasks)):
             return self._task(start, address)
         name = printable(info.slab_cache.name.string_())
         offset = _plus(address - start)
         if info.allocated:
             return Identity("slab", f"{name}{offset}, allocated", start)
-        state = "free" if info.allocated is False else "free list corrupted"
-        return Identity("free-slab", f"{name}{offset}, {state}", start)
+        if info.allocated is None:
+            return Identity("slab", f"{name}{offset}, free or not cannot be told", start)
+        return Identity("free-slab", f"{name}{offset}, free", start)
 
     def _struct_page(self, address: int) -> Identity | None:
         if address not in self._vmemmap:
@@ -264,6 +268,12 @@ class Addresses:
                     comm = printable((raw.comm or b"").partition(b"\0")[0])
                     self._stacks[raw.stack] = (task.address, raw.pid or 0, comm)
         return self._stacks.get(address & ~(self._stack_size - 1))
+
+    @property
+    def _tasks(self) -> frozenset[int]:
+        if self._known_tasks is None:
+            self._known_tasks = frozenset(task.address for task in task_table(self._target).found)
+        return self._known_tasks
 
     def know_task(self, address: int) -> None:
         """Remember whose stack that of the task at ``address`` is: of one that is being looked at,

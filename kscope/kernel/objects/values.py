@@ -84,7 +84,7 @@ class Values:
                     assert isinstance(value, int)
                     identity = self._identify(value, image)
                     if field.points_to == "char" and value >> 63:
-                        meaning = self._string(value)
+                        meaning = self.string_at(value)
                     value = f"{value:#x}"
                 elif field.kind == "enumeration":
                     assert isinstance(value, int)
@@ -184,7 +184,7 @@ class Values:
         except FaultError:
             return ""
 
-    def _string(self, address: int) -> str:
+    def string_at(self, address: int) -> str:
         """What a ``char *`` points at, in quotes; empty where that is no text."""
         try:
             raw = self._program.read_c_string(address, max_size=_LONGEST_STRING)

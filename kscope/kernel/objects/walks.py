@@ -243,8 +243,9 @@ class _Rows:
                     Unreadable(f"{column.field.name} of {entry:x}", reason(error))
                 )
             return None
-        if field.kind == "pointer":
-            return f"{value:#x}"
+        if field.kind == "pointer" and isinstance(value, int):
+            text = self._values.string_at(value) if field.points_to == "char" and value else ""
+            return f"{value:#x} {text}".rstrip()
         if field.kind == "enumeration" and isinstance(value, int):
             return field.enumerators.get(value, value)
         return value
