@@ -305,7 +305,8 @@ def _segment(target: Target, stretch: Stretch) -> CpuSegment:
 
 def _target(target: Target, name: str, value: int) -> str:
     """What a register points at, if that is in the kernel."""
-    if value >> 47 != 0x1FFFF or name in ("rflags", "gs.base", "fs.base"):
+    lowest = -1 << (56 if target.vmcoreinfo.number("pgtable_l5_enabled") else 47)
+    if value < lowest % (1 << 64) or name in ("rflags", "gs.base", "fs.base"):
         return ""
     try:
         symbol = target.program.symbol(value)

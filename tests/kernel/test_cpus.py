@@ -229,6 +229,14 @@ def test_a_guest_without_performance_counters_has_no_hard_lockup_detector(found:
     assert detectors == {"none"}
 
 
+def test_a_watchdog_that_was_told_to_begin_anew_has_no_time(with_perf: Target) -> None:
+    """As in kernels before v5.13, where the stamp then is the largest number that there is."""
+    put(with_perf.program, per_cpu(with_perf.program["watchdog_touch_ts"], 2), -1)
+    health = answer(with_perf, CpusQuery(cpu="2", watchdog=True)).cpus[0].health
+    assert health is not None
+    assert (health.watchdog.touched_seconds, health.watchdog.touched_ago_ns) == (None, None)
+
+
 def test_a_lockup_that_the_perf_detector_reported_is_shown_as_one(with_perf: Target) -> None:
     cpus = answer(with_perf, CpusQuery(watchdog=True)).cpus
     assert [cpu.health.watchdog.hardlockup_detector for cpu in cpus if cpu.health] == ["perf"] * 4

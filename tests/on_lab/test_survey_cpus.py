@@ -12,7 +12,7 @@ from kscope.session.answering import finish
 from kscope.target.opening import open_target
 from kscope.triage.cpu_victims import of_pool
 from kscope.triage.facts import Facts
-from kscope.triage.rules import panic_lockup, unanswered_ipis
+from kscope.triage.rules import interrupts_off, panic_lockup, unanswered_ipis
 from tests.kernel.putting import put
 from tests.lab.catalogue import LabDump, find
 from tests.on_lab.opening import open_lab
@@ -56,6 +56,26 @@ def test_it_lists_the_timers_that_are_overdue(deaf: Finding) -> None:
 
 def test_it_lists_the_pool_of_workers_that_makes_no_progress(deaf: Finding) -> None:
     assert "storlab_late_work_fn()" in text_of(deaf, "pool ")
+
+
+@pytest.mark.parametrize(
+    ("detector", "sentence"),
+    [
+        ("none", "would report it after 10 s if the machine had one"),
+        ("perf", "The hard-lockup detector (perf) reports that after 10 s."),
+    ],
+)
+def test_a_hard_lockup_detector_is_missed_only_where_there_is_none(
+    series: str, types: str, detector: str, sentence: str
+) -> None:
+    facts = Facts(open_lab("stuck-cpus", series, types))
+    cpu = facts.all_cpus.cpus[1]
+    assert cpu.health is not None
+    known = replace(cpu.health.watchdog, hardlockup_detector=detector)
+    changed = replace(cpu, health=replace(cpu.health, watchdog=known))
+    facts.__dict__["all_cpus"] = replace(facts.all_cpus, cpus=(changed,))
+    (finding,) = interrupts_off.RULE.check(facts)
+    assert sentence in finding.explanation
 
 
 def test_one_item_of_work_waits_in_the_singular(series: str, types: str) -> None:

@@ -223,3 +223,14 @@ def test_a_task_hung_in_io_wait_is_reported_as_one() -> None:
         [record("INFO: task dd:456 blocked in I/O wait for more than 122 seconds.")]
     )
     assert report.kind == "hung-task"
+
+
+@pytest.mark.parametrize("function", ["exit_mm", "coredump_task_exit", "coredump_wait"])
+def test_a_thread_that_is_being_dumped_waits_for_that(function: str) -> None:
+    stack = ("__schedule", "schedule", function, "do_exit")
+    assert category_of(None, stack, False) == ("task", "for other threads to exit or be dumped")
+
+
+def test_a_task_that_unmaps_its_memory_waits_for_no_thread() -> None:
+    stack = ("__schedule", "schedule", "tlb_finish_mmu", "exit_mmap", "mmput", "do_exit")
+    assert category_of(None, stack, False) == ("unknown", "")

@@ -1,5 +1,6 @@
 """What findings say is no more than what is proved, in situations that the bundled dump lacks."""
 
+import dataclasses
 from collections.abc import Iterable
 
 import msgspec
@@ -10,9 +11,10 @@ from kscope.model.locks import Locks
 from kscope.model.log import Log, Record
 from kscope.model.survey import Finding, Panic
 from kscope.target.target import Target
+from kscope.target.vmcoreinfo import Vmcoreinfo
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
-from kscope.triage.rules import cpu_stuck, deadlock, hardware_errors, panic_oom
+from kscope.triage.rules import cpu_stuck, deadlock, hardware_errors, panic_bad_access, panic_oom
 
 replace = msgspec.structs.replace
 S = 10**9
@@ -86,3 +88,16 @@ def test_one_error_that_the_hardware_could_not_correct_is_one(demo_target: Targe
         records=(Record(0, 0, 0, 0, "", line),), reports=(), boot_time_ns=None
     )
     assert "could not correct it: " in only(hardware_errors.RULE, facts).explanation
+
+
+@pytest.mark.parametrize("five_levels", [False, True])
+def test_what_is_canonical_depends_on_how_many_levels_page_tables_have(
+    demo_target: Target, five_levels: bool
+) -> None:
+    number = {"NUMBER(pgtable_l5_enabled)": str(int(five_levels))}
+    values = {**demo_target.vmcoreinfo.values, **number}
+    facts = Facts(dataclasses.replace(demo_target, vmcoreinfo=Vmcoreinfo(values)))
+    assert facts.stopped is not None
+    in_direct_map_of_five = 0xFF11000000001000
+    meaning = panic_bad_access.meaning_of(facts, in_direct_map_of_five, None, facts.stopped)
+    assert meaning.startswith("not canonical: the CPU") is not five_levels

@@ -19,6 +19,9 @@ _SOFT = 1 << 1
 _TS_SHIFT = 30
 """``get_timestamp()`` takes 2^30 ns for a second."""
 
+_RESET = (1 << 64) - 1
+"""``SOFTLOCKUP_RESET`` until v5.12: somebody had told the detector to begin anew."""
+
 _TICK_STOPPED = 1 << 1
 """``TS_FLAG_STOPPED``."""
 
@@ -47,6 +50,8 @@ def watchdog(program: Program, cpu: int, now_ns: int | None, readings: Readings)
     read = readings.read
     enabled = read("watchdog_enabled", lambda: _setting(program, "watchdog_enabled"), None)
     touched = read("watchdog_touch_ts", lambda: per("watchdog_touch_ts"), None)
+    if touched == _RESET:
+        touched = None
     interrupts = read("hrtimer_interrupts", lambda: per("hrtimer_interrupts"), None)
     # 0 where it was never started, and until there was watchdog_report_ts (in v5.13) also after
     # touch_softlockup_watchdog(). Otherwise 0 is the first second after boot.

@@ -43,7 +43,7 @@ _BY_FUNCTION: tuple[tuple[Category, str, re.Pattern[str]], ...] = (
         r"kthread_(?:stop|park|unpark|flush_worker)|__kthread_create|kthread_create")),
     ("task", "for a user-mode helper", re.compile(r"call_usermodehelper|__request_module")),
     ("task", "for other threads to exit or be dumped", re.compile(
-        r"de_thread|do_coredump|coredump_wait|exit_mm|zap_pid_ns_processes")),
+        r"de_thread|do_coredump|coredump_(?:wait|task_exit)|exit_mm$|zap_pid_ns_processes")),
     ("task", "for other CPUs", re.compile(
         r"stop_(?:one|two|machine|cpus)|cpuhp_|smp_call_function|flush_tlb")),
     ("work", "for work items", re.compile(

@@ -41,8 +41,8 @@ def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
         severity="critical" if for_ns >= threshold * SECOND else "warning",
         title=f"CPU {cpu.cpu} takes no interrupts: {runs(cpu)} for {in_words(for_ns)}",
         explanation=f"CPU {cpu.cpu} runs{where} with interrupts off, and its tick is "
-        f"{in_words(for_ns)} overdue. The hard-lockup detector would report it after {threshold} s "
-        "if the machine had one that works. Whatever other CPUs ask of it by an interrupt waits. "
+        f"{in_words(for_ns)} overdue. {_detector(cpu, threshold)} Whatever other CPUs ask of it by "
+        "an interrupt waits. "
         + (f"It likely holds a spinlock for which {_spin(waiting)}. " if waiting else "")
         + "Look for a loop between local_irq_disable() and local_irq_enable() on that stack.",
         evidence=tuple(evidence),
@@ -53,6 +53,16 @@ def _finding(facts: Facts, cpu: Cpu, for_ns: int) -> Finding:
         disproof="RFLAGS of the interrupted frame has bit 9 (0x200) set, or the CPU's tick is not "
         "overdue",
         rank=5,
+    )
+
+
+def _detector(cpu: Cpu, threshold: int) -> str:
+    known = cpu.health.watchdog.hardlockup_detector if cpu.health else None
+    if known in ("perf", "buddy"):
+        return f"The hard-lockup detector ({known}) reports that after {threshold} s."
+    return (
+        f"The hard-lockup detector would report it after {threshold} s if the machine had one that "
+        "works."
     )
 
 

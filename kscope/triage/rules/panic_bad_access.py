@@ -20,8 +20,10 @@ _TITLES: dict[PanicKind, str] = {
     "general-protection": "General protection fault",
 }
 
-_USER_END = 1 << 47
-"""Above are no user addresses, and up to the kernel's no addresses at all (four-level paging)."""
+
+def _user_end(facts: Facts) -> int:
+    """Above are no user addresses, and up to the kernel's no addresses at all."""
+    return 1 << (56 if facts.target.vmcoreinfo.number("pgtable_l5_enabled") else 47)
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
@@ -48,7 +50,7 @@ def _check(facts: Facts) -> Iterator[Finding]:
     if pointed is not None:
         evidence.append(_member_evidence(pointed, instruction))
     if address is not None:
-        meaning = _meaning(facts, address, instruction, stopped)
+        meaning = meaning_of(facts, address, instruction, stopped)
     evidence += modules_evidence(facts)
     at = f"{stopped.function}+{stopped.offset:#x}"
     to = f" {address:#x}" if address is not None else " memory"
@@ -151,7 +153,9 @@ def _why_unnamed(facts: Facts, stopped: Stopped) -> str:
     )
 
 
-def _meaning(facts: Facts, address: int, instruction: Instruction | None, stopped: Stopped) -> str:
+def meaning_of(
+    facts: Facts, address: int, instruction: Instruction | None, stopped: Stopped
+) -> str:
     """What is wrong with the address."""
     base = stopped.registers.get(instruction.base) if instruction and instruction.base else None
     if base == 0 and address < NULL_PAGE:
@@ -162,9 +166,10 @@ def _meaning(facts: Facts, address: int, instruction: Instruction | None, stoppe
         text = "" if value is None else _identity(facts, value)
         if text and ("poison" in text.casefold() or "ERR_PTR" in text):
             return text
-    if _USER_END <= address < (1 << 64) - _USER_END:
+    user_end = _user_end(facts)
+    if user_end <= address < (1 << 64) - user_end:
         return "not canonical: the CPU can never map it"
-    if address < _USER_END:
+    if address < user_end:
         return "an address of user space"
     return _identity(facts, address)
 
