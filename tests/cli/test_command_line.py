@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -183,6 +184,21 @@ def _surveying(process_id: int) -> list[int]:
     threads = Path(f"/proc/{process_id}/task").glob("*/children")
     children = [int(word) for thread in threads for word in thread.read_text().split()]
     return [c for c in children if b"--json" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def test_what_is_said_of_progress_is_gone_when_the_answer_stands_there(demo: Path) -> None:
+    ours, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "kscope", "survey", str(demo)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal, check=True,
+        env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(terminal)
+    said = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"looking for" in said
+    assert said.endswith(b"\r\033[K")
+    assert b"\033" not in done.stdout
 
 
 def test_no_argument_lists_the_dumps_found_when_there_is_no_terminal(
