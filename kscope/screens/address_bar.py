@@ -61,6 +61,7 @@ class AddressBar(Overlay):
         self._session = session
         self._opened = opened
         self._prefix, self._suffix = prefix, suffix
+        self._refused = False
         self._history = recall("inspect", Typed()).texts if not prefix else ()
         self._table = VirtualTable[Candidate](
             Column("", lambda c: c.name),
@@ -91,6 +92,7 @@ class AddressBar(Overlay):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        self._refused = False
         if event.value.strip():
             self._ask(self._prefix + event.value)
         else:
@@ -104,7 +106,8 @@ class AddressBar(Overlay):
             found = await self._session.ask(CompletionQuery(text=text))
         except QueryError:
             return
-        if self._prefix + self._prompt.input.value == text:
+        # Names that come late do not take the place of what was said to enter.
+        if self._prefix + self._prompt.input.value == text and not self._refused:
             self._show(found)
 
     def _show(self, found: Completion) -> None:
@@ -139,6 +142,7 @@ class AddressBar(Overlay):
         try:
             place = await self._session.ask(PlaceQuery(text=self._prefix + text + self._suffix))
         except QueryError as error:
+            self._refused = True
             self._table.show_state(Failed(error.sentence, error.hint))
             return
         if not self._prefix:
