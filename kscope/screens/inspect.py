@@ -54,7 +54,6 @@ class InspectScreen(DashboardScreen):
     InspectScreen > #inspect-path { padding: 0 1; }
     InspectScreen #inspect-pane { height: 1fr; }
     InspectScreen #inspect-memory-pane { height: 4; }
-    InspectScreen.-no-memory #inspect-memory-pane { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "open", "open", id="inspect.open",

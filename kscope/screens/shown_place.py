@@ -56,7 +56,7 @@ class ShownPlace:
         for group in _ABOUT_A_PLACE:
             self._of.workers.cancel_group(self._of, group)
         self._memory.give_up()
-        self._memory.display = visit.face == "members"
+        self._show_or_hide_memory()
         face = self._faces[visit.face]
         self._faces.begin()
         self._pane.display_view(face.view)
@@ -94,9 +94,14 @@ class ShownPlace:
             self._memory.rest_on(visit.address, members.row)
 
     def fit(self) -> None:
-        """Show the columns for the width there is now."""
+        """Show the columns for the width there is now, and the memory if there is room."""
         cells = max(self._of.size.width - 4, 40)
         self._pane.show_member_columns(cells, hexadecimal=self.hexadecimal)
+        self._show_or_hide_memory()
+
+    def _show_or_hide_memory(self) -> None:
+        of_members = self._visit is None or self._visit.face == "members"
+        self._memory.display = of_members and not self._of.has_class("-no-memory")
 
     def say(self, sentence: str, *, role: str = "warning") -> None:
         """Say it where the cursor's position is otherwise."""

@@ -432,3 +432,9 @@ async def test_a_remembered_place_that_cannot_be_shown_counts_as_none(
         screen(dashboard).restore(InspectAsLeft((Visit("struct rq", type="struct rq"), edited)))
         await settle(pilot)
         assert painted(dashboard) == before
+
+
+async def test_where_there_are_few_rows_the_object_has_them_all(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(80, 19)) as pilot:
+        await opened("init_task")(pilot)
+        assert "─ Memory ─" not in painted(dashboard)
