@@ -10,7 +10,7 @@ from kscope.kernel.process.task_table import TaskTable, task_table_in_slices
 from kscope.kernel.process.whole_stacks import whole_stacks
 from kscope.kernel.unwinding.stack_words import stack_words
 from kscope.model.backtrace import Backtrace, BacktraceQuery, Backtraces, StackWord
-from kscope.model.base import Address, Progress, QueryError
+from kscope.model.base import Address, Progress, QueryError, may_be_kernel_address
 from kscope.model.stacks import Stack
 from kscope.model.tasks import Task
 from kscope.model.text import printable
@@ -64,8 +64,7 @@ def _backtrace(target: Target, task: Task, stack: Stack, *, raw: bool) -> Backtr
 def _with_symbols(symbols: Symbols, words: Iterable[tuple[int, int]]) -> Iterator[StackWord]:
     for address, word in words:
         name, code, module = "", False, ""
-        # Below lies user space, where no symbol is.
-        if word >> 47 == 0x1FFFF and (symbol := symbols.at(word)) is not None:
+        if may_be_kernel_address(word) and (symbol := symbols.at(word)) is not None:
             offset = word - symbol.address
             name = printable(symbol.name) + (f"+{offset}" if offset else "")
             code, module = symbols.is_code(symbol), symbols.module_of(word)

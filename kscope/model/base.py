@@ -18,6 +18,14 @@ class Address(int):
         return f"{int(self):016x}"
 
 
+def may_be_kernel_address(value: int) -> bool:
+    """Whether a word lies where kernels have their memory, with five levels of page tables too.
+
+    The highest page holds nothing: there ffffffffffffffda is -ENOSYS.
+    """
+    return 0xFF << 56 <= value < (1 << 64) - 4096
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. Equal results are equal facts."""
 

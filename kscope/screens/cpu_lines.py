@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from kscope.dialect.cpu.watchdog import PENDING_SHOWN, pending_words, rcu_facts, watchdog_facts
-from kscope.model.base import Address, Unreadable
+from kscope.model.base import Address, Unreadable, may_be_kernel_address
 from kscope.model.cpus import (
     Cpu,
     CpuFrame,
@@ -123,9 +123,9 @@ def _word_lines(frame: CpuFrame) -> Iterator[Line]:
 
 
 def _word(word: Address) -> Span:
-    return (
-        Span(str(word), "", AddressLink(word)) if word >> 47 == 0x1FFFF else Span(str(word), "dim")
-    )
+    if may_be_kernel_address(word):
+        return Span(str(word), "", AddressLink(word))
+    return Span(str(word), "dim")
 
 
 def _awaited(spinning: Spinning) -> list[Span]:
@@ -191,7 +191,7 @@ def _register(register: CpuRegister) -> list[Span]:
     width = 4 if register.name in ("cs", "ss") else 16
     text = f"{value:0{width}x}"
     spans = [Span(f"{register.name.upper():<3} ", "dim")]
-    if value >> 47 == 0x1FFFF:
+    if may_be_kernel_address(value):
         spans.append(link(text, AddressLink(value)))
     else:
         spans.append(Span(text))

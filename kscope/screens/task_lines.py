@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from kscope.dialect.layout import date, size
-from kscope.model.base import Address, Unreadable
+from kscope.model.base import Address, Unreadable, may_be_kernel_address
 from kscope.model.durations import in_words
 from kscope.model.locks import Lock, Locks
 from kscope.model.stacks import Frame, Register, Stack
@@ -30,8 +30,6 @@ _KINDS = {
     "user": "user", "unknown": "stack",
 }  # fmt: skip
 
-_KERNEL_SPACE = 1 << 63
-_HIGHEST_PAGE = (1 << 64) - 4096
 
 # Stack.
 
@@ -144,8 +142,7 @@ def _word_lines(words: FrameWords) -> Iterator[Line]:
 
 def _address(value: Address) -> Sequence[Span]:
     """A kernel address is a link, everything else a number."""
-    # The highest page holds no addresses: ffffffffffffffda is -ENOSYS.
-    if _KERNEL_SPACE <= value < _HIGHEST_PAGE and value >> 47 == 0x1FFFF:
+    if may_be_kernel_address(value):
         return (Span(str(value), "", AddressLink(value)),)
     return (Span(str(value), "dim"),)
 

@@ -12,6 +12,7 @@ from kscope.kernel.machine.memory_zones import Zone
 from kscope.kernel.waiting.wait_categories import category_of
 from kscope.kernel.waiting.wait_graph import Edge, WaitGraph
 from kscope.kernel.waiting.waits import Wait
+from kscope.model.base import may_be_kernel_address
 from kscope.model.durations import in_words
 from kscope.model.log import Record, Report
 
@@ -234,3 +235,24 @@ def test_a_thread_that_is_being_dumped_waits_for_that(function: str) -> None:
 def test_a_task_that_unmaps_its_memory_waits_for_no_thread() -> None:
     stack = ("__schedule", "schedule", "tlb_finish_mmu", "exit_mmap", "mmput", "do_exit")
     assert category_of(None, stack, False) == ("unknown", "")
+
+
+def test_a_task_that_is_forking_waits_for_no_vforked_child() -> None:
+    waits = ("__schedule", "schedule", "kernel_clone", "__do_sys_vfork")
+    assert category_of(None, waits, False) == ("task", "for its vfork()ed child")
+    forks = ("__schedule", "schedule", "dup_mm", "copy_process", "kernel_clone", "__do_sys_clone")
+    assert category_of(None, forks, False) == ("unknown", "")
+
+
+@pytest.mark.parametrize(
+    ("word", "is_address"),
+    [
+        (0xFFFF_8880_0123_4567, True),
+        (0xFF11_0000_0123_4567, True),
+        (0x0000_7FFF_0123_4567, False),
+        (0xFFFF_FFFF_FFFF_FFDA, False),
+    ],
+    ids=["four levels of page tables", "five levels", "user space", "-ENOSYS"],
+)
+def test_words_that_may_be_kernel_addresses(word: int, is_address: bool) -> None:
+    assert may_be_kernel_address(word) is is_address

@@ -62,6 +62,9 @@ def category_of(
 ) -> tuple[Category, str]:
     """The category of a wait, and what it waits for in words (``for block I/O``) if those say more
     than the lock does."""
+    if "copy_process" in functions:
+        # It is being forked: the wait for a vfork()ed child comes after that.
+        functions = [function for function in functions if function != "kernel_clone"]
     for category, words, pattern in _BY_FUNCTION:
         if any(pattern.match(function) for function in functions):
             if wait is not None and wait.kind in _LOCKS:
