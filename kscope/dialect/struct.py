@@ -240,7 +240,12 @@ def _drgn_prints(found: drgn_code.DrgnCode, paths: list[str], *, each: bool = Fa
 
 
 def text(query: StructQuery, result: Structure) -> str:
-    """As crash prints it."""
+    """As crash prints it, and below it what is to be known of it."""
+    printed = _as_crash(query, result)
+    return f"{printed}\nstruct: {result.ambiguity}" if result.ambiguity else printed
+
+
+def _as_crash(query: StructQuery, result: Structure) -> str:
     if result.address is None:
         return layout(result, members_only=bool(query.members or "." in query.type))
     if query.offsets:

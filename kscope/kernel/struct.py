@@ -12,6 +12,7 @@ from kscope.kernel.access.memory_image import MemoryImage, wrapped
 from kscope.kernel.access.reading import READ_ERRORS, reason
 from kscope.kernel.expression.language import Expressions, Located
 from kscope.kernel.objects.identify_address import addresses_of
+from kscope.kernel.objects.namesakes import ambiguity
 from kscope.kernel.objects.values import Values, described
 from kscope.model.base import QueryError, Unreadable
 from kscope.model.struct import Instance, Member, StructQuery, Structure
@@ -45,7 +46,8 @@ def structure(target: Target, query: StructQuery) -> Structure:
     root = fields.of_type(target.program, type_)
     members = query.members or place.members
     if place.address is None:
-        return _layout(type_, root, members)
+        laid_out = _layout(type_, root, members)
+        return msgspec.structs.replace(laid_out, ambiguity=ambiguity(target.program, type_))
     reader = _Reader(target, query, root, members)
     address = wrapped(place.address - _embedded(root, query.embedded))
     labelled = [(f"[{copy.cpu}]", copy.address) for copy in place.copies]
@@ -65,6 +67,8 @@ def structure(target: Target, query: StructQuery) -> Structure:
         further=tuple(
             Instance(label=label, address=where, members=found) for label, where, found in shown[1:]
         ),
+        # Beside DWARF the BTF would have to be read first, which takes longer than the object.
+        ambiguity=ambiguity(target.program, type_) if target.debug_info.types == "btf" else "",
         unreadable=tuple(_unreadable(found for _, _, found in shown)),
     )
 

@@ -110,6 +110,8 @@ class Structure(Result, frozen=True, kw_only=True):
     """The objects of the other CPUs, or the next ones of an array."""
     declaration: str = ""
     """Of a type that has no members, as C declares it."""
+    ambiguity: str = ""
+    """That the kernel has other types of this name, and how large each is."""
     unreadable: tuple[Unreadable, ...] = ()
 
 

@@ -91,6 +91,8 @@ class MembersFace(PlaceFace):
         self.structure = structure
         self.remark = f"{structure.size:,} bytes" if structure.size is not None else ""
         self.pane.show_members(structure.members, visit.toggled)
+        if structure.ambiguity:
+            self.pane.show_remark(structure.ambiguity, "warning")
 
     def move_to(self, path: str) -> None:
         """Put the cursor on the member with this path, if it is to be seen."""

@@ -290,3 +290,15 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(
 def test_code_is_no_object(demo_target: Target) -> None:
     with pytest.raises(QueryError, match="schedule is code, no object"):
         structure(demo_target, StructQuery(type="schedule"))
+
+
+def test_of_a_name_that_several_types_have_it_says_so(demo_target: Target) -> None:
+    query = StructQuery(type="struct irq_info", offsets=True)
+    sentence = structure(demo_target, query).ambiguity
+    assert sentence == (
+        "the kernel has 3 different types struct irq_info, of 32, 136 and 16 bytes:"
+        " this is the one of 32, crash may show another"
+    )
+    at_address = StructQuery(type="struct irq_info", address="init_task")
+    assert structure(demo_target, at_address).ambiguity == sentence
+    assert not structure(demo_target, StructQuery(type="struct task_struct")).ambiguity

@@ -161,3 +161,20 @@ def test_walks_find_what_drgn_finds(target: Target) -> None:
     assert [row.key for row in areas.rows] == [
         first for first, _, _ in mt_for_each(mm.mm_mt.address_of_())
     ]
+
+
+def test_a_type_that_only_btf_can_be_asked_for_says_how(series: str) -> None:
+    with pytest.raises(QueryError) as raised:
+        structure(open_lab("sysrq", series, "dwarf"), StructQuery(type="struct perf_aux_event"))
+    assert "without -s" in (raised.value.hint or "")
+    without = open_lab("sysrq", series, "btf")
+    assert structure(without, StructQuery(type="struct perf_aux_event")).members
+
+
+def test_of_types_with_one_name_crash_shows_one(series: str) -> None:
+    target = open_lab("sysrq", series, "dwarf")
+    (printed,) = crash(find("sysrq", series), ["struct -o irq_info"])
+    size = re.search(r"SIZE: (\d+)", printed)
+    assert size is not None
+    said = structure(target, StructQuery(type="struct irq_info", offsets=True)).ambiguity
+    assert size[1] in re.findall(r"\d+", said)

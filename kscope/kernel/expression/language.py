@@ -275,6 +275,8 @@ class Expressions:
 
     def _near(self, word: str, *, types: bool = False) -> str:
         similar = names_of(self._target).like(word, types=types)
+        if word in similar:
+            return "It is a type inside of a function, which only BTF can be asked for: without -s."
         return f"Near it: {', '.join(similar)}." if similar else ""
 
     # Expressions.
