@@ -15,7 +15,7 @@ from drgn.helpers.linux.timekeeping import ktime_get_boottime_seconds, ktime_get
 from drgn.helpers.linux.vmstat import nr_free_pages
 
 from kscope.kernel.access.reading import READ_ERRORS, Readings
-from kscope.kernel.death.panic import panic_cpu, panic_message, panic_task
+from kscope.kernel.death.panic import panic_cpu, panic_message, panic_task, survived
 from kscope.kernel.log import log
 from kscope.kernel.machine.preempt_count import SERVING_SOFTIRQ, preempt_count
 from kscope.kernel.machine.settings import settings
@@ -41,11 +41,7 @@ def system(target: Target, query: SystemQuery) -> System:  # noqa: ARG001
     """Answer a SystemQuery."""
     program, identity, readings = target.program, target.identity, Readings()
     read = readings.read
-    try:
-        message = panic_message(log(target, LogQuery()).records)
-    except QueryError as error:
-        readings.note("panic message", error.sentence)
-        message = ""
+    message = _panic_message(target, readings)
     if target.debug_info.types == "none":
         readings.note("everything not shown here", "no types: " + target.debug_info.missing[0])
         return System(
@@ -88,6 +84,16 @@ def system(target: Target, query: SystemQuery) -> System:  # noqa: ARG001
         cpu_states=read("CPUs", lambda: _cpu_states(target), ()),
         unreadable=readings.unreadable,
     )
+
+
+def _panic_message(target: Target, readings: Readings) -> str:
+    if survived(target):
+        return ""
+    try:
+        return panic_message(log(target, LogQuery()).records)
+    except QueryError as error:
+        readings.note("panic message", error.sentence)
+        return ""
 
 
 def _number_of_tasks(program: Program) -> int:

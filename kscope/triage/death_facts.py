@@ -6,7 +6,7 @@ from drgn import Object, Program
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.death.exception import Stopped, what_stopped
-from kscope.kernel.death.panic import panic_cpu, panic_message, panic_task
+from kscope.kernel.death.panic import panic_cpu, panic_message, panic_task, survived
 from kscope.kernel.log import log
 from kscope.model.base import QueryError, Unreadable
 from kscope.model.log import Log, LogQuery
@@ -44,19 +44,8 @@ class DeathFacts:
 
     @cached_property
     def survived(self) -> bool:
-        """Whether this kernel surely had not died when the dump was taken, whatever its log says.
-
-        It goes on after a fault in a process unless it is told to panic, and a hypervisor dumps it
-        later for another reason.
-        """
-        try:
-            return (
-                self.target.debug_info.types != "none"
-                and self.target.identity.crash_time_seconds is None
-                and panic_cpu(self.program) is None
-            )
-        except READ_ERRORS:
-            return False
+        """Whether this kernel surely had not died when the dump was taken."""
+        return survived(self.target)
 
     @cached_property
     def panic_task(self) -> Object | None:

@@ -33,7 +33,7 @@ class _Witness:
 def classify(facts: DeathFacts) -> Panic:
     """The panic's kind, with what points to it and what does not."""
     message = facts.panic_message
-    if facts.target.identity.live or facts.survived:
+    if facts.survived:
         return Panic(kind="none", message="")
     witnesses = list(_all(facts))
     if not witnesses:

@@ -2,15 +2,22 @@
 
 import contextlib
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import drgn.commands._crash  # registers the commands  # noqa: F401
+import msgspec
 import pytest
 from drgn.commands import run_command
 
 from kscope.dialect.system import text
 from kscope.kernel.system import system
 from kscope.model.system import System, SystemQuery
+from kscope.model.target import OpenQuery
+from kscope.session.answering import finish
+from kscope.target.opening import open_target
 from kscope.target.target import Target
+from tests.kernel.putting import put
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +94,13 @@ def test_a_kdump_kernel_was_loaded_into_its_reservation(answer: System) -> None:
     assert answer.crash_kernel is not None
     assert answer.crash_kernel.size_bytes == 192 << 20
     assert answer.crash_kernel.loaded
+
+
+def test_a_kernel_that_did_not_die_has_no_panic_whatever_its_log_says(demo: Path) -> None:
+    """As a hypervisor dumps it: no CPU has panicked, and no crash kernel was started."""
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    put(target.program, target.program["panic_cpu"].counter, -1)
+    identity = msgspec.structs.replace(target.identity, crash_time_seconds=None)
+    answer = system(replace(target, identity=identity), SystemQuery())
+    assert (answer.panic_message, answer.panic_task) == ("", None)
+    assert "PANIC" not in facts(text(SystemQuery(), answer))

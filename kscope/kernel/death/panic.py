@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from drgn import Object, Program
 
+from kscope.kernel.access.reading import READ_ERRORS
 from kscope.model.log import Record
+from kscope.target.target import Target
 
 # What crash and drgn show as PANIC.
 _PANIC = re.compile(r"Kernel panic -.*")
@@ -43,6 +45,24 @@ def panic_cpu(program: Program) -> int | None:
     """The CPU that panicked or crashed; ``None`` if none did."""
     cpu = int(program["panic_cpu"].counter.value_())
     return None if cpu == PANIC_CPU_INVALID else cpu
+
+
+def survived(target: Target) -> bool:
+    """Whether this kernel surely had not died when the dump was taken, whatever its log says.
+
+    It goes on after a fault in a process unless it is told to panic, and a hypervisor dumps it
+    later for another reason. crash's ``sys`` calls such a fault its panic all the same.
+    """
+    if target.identity.live:
+        return True
+    try:
+        return (
+            target.debug_info.types != "none"
+            and target.identity.crash_time_seconds is None
+            and panic_cpu(target.program) is None
+        )
+    except READ_ERRORS:
+        return False
 
 
 def panic_task(program: Program) -> Object | None:
