@@ -34,13 +34,7 @@ def add_query_options(parser: argparse.ArgumentParser, query_type: type[Query[An
     """
     hints = typing.get_type_hints(query_type, include_extras=True)
     for field in msgspec.structs.fields(query_type):
-        hint = hints[field.name]
-        described, positional = "", False
-        if typing.get_origin(hint) is typing.Annotated:
-            for extra in typing.get_args(hint)[1:]:
-                if isinstance(extra, msgspec.Meta):
-                    described = extra.description or ""
-                    positional = bool((extra.extra or {}).get("positional"))
+        described, positional = _described(hints[field.name])
         option = "--" + field.name.replace("_", "-")
         if field.required:
             parser.add_argument(field.name, help=described)
@@ -52,6 +46,14 @@ def add_query_options(parser: argparse.ArgumentParser, query_type: type[Query[An
             parser.add_argument(
                 option, default=field.default, help=described, metavar=field.name.upper()
             )
+
+
+def _described(hint: object) -> tuple[str, bool]:
+    """A field's help, and whether it is an argument that may be left out."""
+    for extra in typing.get_args(hint)[1:]:
+        if isinstance(extra, msgspec.Meta):
+            return extra.description or "", bool((extra.extra or {}).get("positional"))
+    return "", False
 
 
 def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Query[Any]:
@@ -66,13 +68,18 @@ def query_from(options: argparse.Namespace, query_type: type[Query[Any]]) -> Que
         query: Query[Any] = msgspec.convert(fields, query_type, strict=False)
         return query
     except msgspec.ValidationError as error:
-        # As in "Expected `int`, got `str` - at `$.limit`".
+        # As in "Expected `int`, got `str` - at `$.limit`", "Expected `int` >= 0 - at `$.limit`".
         expected, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`")
-        what = "a whole number" if expected.startswith("Expected `int") else expected
+        what = expected
+        if expected.startswith("Expected `int` >= 0"):
+            what = "no number below 0"
+        elif expected.startswith(("Expected `int", "Integer value out of range")):
+            what = "a whole number"
+        hint = typing.get_type_hints(query_type, include_extras=True)[name]
+        option = name.upper() if _described(hint)[1] else f"--{name.replace('_', '-')}"
         raise QueryError(
-            f"--{name.replace('_', '-')} takes {what}, not {printable(str(fields.get(name, '')))}.",
-            kind="bad-usage",
+            f"{option} takes {what}, not {printable(str(fields.get(name, '')))}.", kind="bad-usage"
         ) from error
 
 

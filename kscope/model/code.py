@@ -60,7 +60,9 @@ class CodeQuery(Query[Code], frozen=True, kw_only=True):
     count: Annotated[
         int,
         Meta(
-            description="how many instructions; 0: the whole function", extra={"positional": True}
+            ge=0,
+            description="how many instructions; 0: the whole function",
+            extra={"positional": True},
         ),
     ] = 0
     reverse: Annotated[

@@ -105,5 +105,5 @@ class ListQuery(Query[Walk], frozen=True, kw_only=True, tag="list", tag_field="w
         Meta(description="START is one of the elements' own nodes, not a head outside, as list -h"),
     ] = False
     reverse: Annotated[bool, Meta(description="walk a list backwards, as list -r")] = False
-    length: Annotated[int, Meta(description="of an array; 0: as its type says")] = 0
-    limit: Annotated[int, Meta(description="at most so many elements")] = 1_000_000
+    length: Annotated[int, Meta(ge=0, description="of an array; 0: as its type says")] = 0
+    limit: Annotated[int, Meta(ge=0, description="at most so many elements")] = 1_000_000

@@ -163,5 +163,5 @@ class LocksQuery(Query[Locks], frozen=True, kw_only=True):
     """Contended locks, their owners and waiters, and the deadlocks among them."""
 
     pid: Annotated[
-        int, Meta(description="only locks that this task owns or waits for (0: all)")
+        int, Meta(ge=0, description="only locks that this task owns or waits for (0: all)")
     ] = 0

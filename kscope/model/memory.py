@@ -44,7 +44,7 @@ class MemoryQuery(Query[Memory], frozen=True, kw_only=True):
     """Memory from an address on."""
 
     address: Annotated[str, Meta(description="address, symbol or member path")]
-    count: Annotated[int, Meta(description="how many words", extra={"positional": True})] = 1
+    count: Annotated[int, Meta(ge=0, description="how many words", extra={"positional": True})] = 1
     bits: Annotated[int, Meta(description="of a word: 8, 16, 32 or 64")] = 64
     big_endian: Annotated[bool, Meta(description="words with their highest byte first")] = False
     symbols: Annotated[

@@ -61,7 +61,7 @@ class SearchQuery(Query[Search], frozen=True, kw_only=True):
         ),
     ] = ""
     bits: Annotated[int, Meta(description="of a value: 16, 32 or 64")] = 64
-    limit: Annotated[int, Meta(description="at most so many places")] = 10_000
+    limit: Annotated[int, Meta(ge=0, description="at most so many places")] = 10_000
 
 
 _MASK = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")

@@ -132,9 +132,9 @@ class StructQuery(Query[Structure], frozen=True, kw_only=True):
     ] = ""
     members: Annotated[str, Meta(description="only these: a,b.c,d[2],e[0:8]")] = ""
     offsets: Annotated[bool, Meta(description="types and offsets, as struct -o")] = False
-    count: Annotated[int, Meta(description="so many consecutive objects")] = 1
+    count: Annotated[int, Meta(ge=0, description="so many consecutive objects")] = 1
     embedded: Annotated[
         str, Meta(description="the address is that of this member of the structure, as struct -l")
     ] = ""
-    elements: Annotated[int, Meta(description="how many elements of an array to show")] = 200
-    depth: Annotated[int, Meta(description="how many levels of members to show")] = 32
+    elements: Annotated[int, Meta(ge=0, description="how many elements of an array to show")] = 200
+    depth: Annotated[int, Meta(ge=0, description="how many levels of members to show")] = 32

@@ -38,5 +38,5 @@ class SymbolsQuery(Query[Symbols], frozen=True, kw_only=True):
     module: Annotated[str, Meta(description="of this module, as sym -m")] = ""
     before: Annotated[bool, Meta(description="with the one before it, as sym -p")] = False
     after: Annotated[bool, Meta(description="with the one after it, as sym -n")] = False
-    first: Annotated[int, Meta(description="begin with this one of all, counted from 0")] = 0
-    among: Annotated[int, Meta(description="look at so many at most; 0: at all")] = 0
+    first: Annotated[int, Meta(ge=0, description="begin with this one of all, counted from 0")] = 0
+    among: Annotated[int, Meta(ge=0, description="look at so many at most; 0: at all")] = 0

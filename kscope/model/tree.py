@@ -35,4 +35,4 @@ class TreeQuery(Query[Walk], frozen=True, kw_only=True, tag="tree", tag_field="w
     position: Annotated[
         bool, Meta(description="where in the tree each is, root/l/r, as tree -p")
     ] = False
-    limit: Annotated[int, Meta(description="at most so many elements")] = 1_000_000
+    limit: Annotated[int, Meta(ge=0, description="at most so many elements")] = 1_000_000

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kscope import __version__
+from kscope.dialect import views
 
 
 def kscope(
@@ -66,6 +69,12 @@ def test_demo_stands_where_a_vmcore_is_named() -> None:
         (("demo",), 2, "no terminal"),
         (("--nonsense",), 2, "usage"),
         (("show", "memory", "demo", "jiffies", "--bits", "x"), 2, "--bits takes a whole number"),
+        (("show", "memory", "demo", "jiffies", "-5"), 2, "COUNT takes no number below 0, not -5."),
+        (
+            ("show", "list", "demo", "init_task.tasks", "--limit", "-5"),
+            2,
+            "--limit takes no number below 0, not -5.",
+        ),
         (("survey", "demo", "demo", "--live"), 2, "Survey it alone"),
     ],
 )
@@ -77,6 +86,22 @@ def test_what_goes_wrong_is_said_on_standard_error_with_its_status(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_no_number_of_things_is_below_none() -> None:
+    numbers = {
+        f"{name} {field.name}": typing.get_type_hints(query, include_extras=True)[field.name]
+        for name in views.names()
+        for query in [views.find(name).QUERY]
+        for field in msgspec.structs.fields(query)
+        if type(field.default) is int
+    }
+    assert {"list limit", "tree limit", "struct depth", "code count"} <= numbers.keys()
+    for name, hint in numbers.items():
+        if name.endswith(" bits"):
+            continue  # of which only few are possible
+        with pytest.raises(msgspec.ValidationError, match=">= 0"):
+            msgspec.convert(-1, hint)
 
 
 @pytest.mark.parametrize("view", ["system", "log"])
