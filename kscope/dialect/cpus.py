@@ -21,38 +21,39 @@ def equivalent(query: CpusQuery) -> Equivalent:
     cpus = query.cpu.replace(" ", ",")
     select = f" -c {cpus}" if cpus else ""
     if query.raw:
-        return Equivalent(f"bt -r{select or ' -a'}", _code(query, bt.DRGN_RAW))
+        return Equivalent(f"bt -r{select or ' -a'}", code(query, bt.DRGN_RAW))
     if query.full:
-        return Equivalent(f"bt -f{select or ' -a'}", _code(query, bt.DRGN))
+        return Equivalent(f"bt -f{select or ' -a'}", code(query, bt.DRGN))
     if query.backtrace:
-        return Equivalent(f"bt{select or ' -a'}", _code(query, bt.DRGN))
+        return Equivalent(f"bt{select or ' -a'}", code(query, bt.DRGN))
     if query.runqueue:
         return Equivalent(
             f"runq{select}",
-            _code(query, runq.DRGN),
+            code(query, runq.DRGN),
             "crash shows no deadline tasks, no waiting times and no virtual times; groups: runq -g",
         )
     if query.timers:
         return Equivalent(
             f"timer{f' -C {cpus}' if cpus else ''}",
-            _code(query, timer.DRGN),
+            code(query, timer.DRGN),
             f"hrtimers: timer -r{f' -C {cpus}' if cpus else ''}",
         )
     if query.watchdog:
         which = cpus or "a"
         return Equivalent(
             f"p watchdog_touch_ts:{which}",
-            _code(query, watchdog.DRGN),
+            code(query, watchdog.DRGN),
             f"and p hrtimer_interrupts:{which}, p rcu_data:{which}, p call_single_queue:{which}, "
             f"p cpu_worker_pools:{which}",
         )
     note = "what each runs: runq -m; whether interrupts were on: RFLAGS in bt -a"
     if cpus:
         note += "; crash's -T takes no -c"
-    return Equivalent("runq -T", _code(query, _DRGN_GRID), note)
+    return Equivalent("runq -T", code(query, _DRGN_GRID), note)
 
 
-def _code(query: CpusQuery, body: str) -> str:
+def code(query: CpusQuery, body: str) -> str:
+    """``body`` for the CPUs that are asked for."""
     if not query.cpu:
         imports = "from drgn.helpers.linux.cpumask import for_each_possible_cpu\n"
         return imports + body.replace("CPUS", "for_each_possible_cpu(prog)")

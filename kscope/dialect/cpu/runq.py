@@ -19,6 +19,44 @@ for cpu in CPUS:
             task = sched_entity_to_task(se)
             print("  fair", task.prio.value_(), task.pid.value_(), task.comm.string_())
 """
+DRGN_CLOCKS = """\
+from drgn.helpers.linux.sched import cpu_curr, cpu_rq
+
+for cpu in CPUS:
+    task = cpu_curr(prog, cpu)
+    print("CPU", cpu, cpu_rq(prog, cpu).clock.value_())
+    print(
+        " ", task.sched_info.last_arrival.value_(), task.pid.value_(), hex(task.value_()),
+        task.comm.string_(),
+    )
+"""
+"""As ``runq -t``."""
+DRGN_TIMES = """\
+from drgn.helpers.linux.sched import cpu_curr, cpu_rq
+
+for cpu in CPUS:
+    task = cpu_curr(prog, cpu)
+    since = cpu_rq(prog, cpu).clock.value_() - task.sched_info.last_arrival.value_()
+    print("CPU", cpu, since / 1e9, task.pid.value_(), hex(task.value_()), task.comm.string_())
+"""
+"""As ``runq -m``, in seconds."""
+DRGN_GROUPS = """\
+from drgn.helpers.linux.sched import (
+    cfs_rq_for_each_entity, cpu_rq, sched_entity_to_task, task_group_name,
+)
+
+for cpu in CPUS:
+    rq = cpu_rq(prog, cpu)
+    print("CPU", cpu, "current", rq.curr.pid.value_(), hex(rq.curr.value_()))
+    for se, depth, is_curr, is_task in cfs_rq_for_each_entity(rq.cfs.address_of_()):
+        if is_task:
+            task = sched_entity_to_task(se)
+            print("   " * depth, task.pid.value_(), hex(task.value_()), task.comm.string_())
+        else:
+            group = se.my_q.tg
+            print("   " * depth, hex(group.value_()), hex(se.my_q.value_()), task_group_name(group))
+"""
+"""As ``runq -g``."""
 _NO_TASKS = "     [no tasks queued]"
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -49,7 +49,13 @@ _LONGEST_CODE = 50_000
 _LARGEST_FILE = 16 << 20
 
 
-_ANSWERED: ContextVar[list[tuple[Query[Any], Result]] | None] = ContextVar("answered", default=None)
+class _About(NamedTuple):
+    query: Query[Any]
+    result: Result
+    code: str | None
+
+
+_ANSWERED: ContextVar[list[_About] | None] = ContextVar("answered", default=None)
 """What the command that runs in this asyncio task is about, with the answers: others ask
 meanwhile, as another line does and the completion of the next one."""
 
@@ -126,10 +132,13 @@ class Interpreter:
         self.about(query, result)
         return result
 
-    def about(self, query: Query[R], result: R) -> None:
-        """Remember what a command is about, if that is less than what it looked up."""
+    def about(self, query: Query[R], result: R, code: str | None = None) -> None:
+        """Remember what a command is about, if that is less than what it looked up.
+
+        :param code: what yields in drgn what the command shows, if the query's own does not.
+        """
         if (answered := _ANSWERED.get()) is not None:
-            answered.append((query, result))
+            answered.append(_About(query, result, code))
 
     async def look_up(
         self, query: Query[R], progress: Callable[[Progress], None] | None = None
@@ -245,7 +254,7 @@ class Interpreter:
             module = find("*")
             line = _starred(line)
         if module is not None:
-            answered: list[tuple[Query[Any], Result]] = []
+            answered: list[_About] = []
             of_outer = _ANSWERED.set(answered)
             try:
                 answer: str | CrashLine | None = await module.run(self, line)
@@ -325,10 +334,13 @@ class Interpreter:
         return self._values
 
 
-def _drgn_code(answered: Sequence[tuple[Query[Any], Result]]) -> str:
+def _drgn_code(answered: Sequence[_About]) -> str:
     """Code for all that a command asked; empty if there is none for a part of it, or too much."""
     try:
-        codes = [views.equivalent(query, result).drgn for query, result in answered]
+        codes = [
+            views.equivalent(each.query, each.result).drgn if each.code is None else each.code
+            for each in answered
+        ]
     except LookupError:
         return ""
     code = "\n".join(dict.fromkeys(codes)) if all(codes) else ""

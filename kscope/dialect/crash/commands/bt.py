@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from kscope.dialect import backtrace as layout
 from kscope.dialect.cpu import bt as cpu_layout
 from kscope.dialect.crash.errors import CommandError
@@ -95,19 +97,27 @@ async def backtraces(
     rest = [task for task in tasks if task.task not in shown]
     for start in range(0, len(rest), _CHUNK):
         chunk = rest[start : start + _CHUNK]
-        answer = await interpreter.ask(
-            BacktraceQuery(
-                tasks=" ".join(f"{task.task:x}" for task in chunk), raw=raw or "-f" in options
-            ),
-            interpreter.progress,
-        )
-        for found in answer.backtraces:
-            shown[found.task.task] = _text(found, options)
+        query = BacktraceQuery(tasks=_addresses(chunk), raw=raw or "-f" in options)
+        answer = await interpreter.look_up(query, interpreter.progress)
+        found: dict[int, str] = {each.task.task: _text(each, options) for each in answer.backtraces}
+        shown |= found
+        if matching := [task for task in chunk if _names(found.get(task.task, ""), options)]:
+            query = msgspec.structs.replace(query, tasks=_addresses(matching))
+            interpreter.about(query, answer)
     texts = [shown[task.task] for task in tasks]
+    return [text for text in texts if _names(text, options)]
+
+
+def _addresses(tasks: Iterable[Task]) -> str:
+    return " ".join(f"{task.task:x}" for task in tasks)
+
+
+def _names(text: str, options: dict[str, str]) -> bool:
+    """Whether a backtrace is shown: with ``-R`` only if it names that below its title."""
     if "-R" not in options:
-        return texts
+        return bool(text)
     reference = re.compile(rf"(?<!\w)(?:0x)?{re.escape(options['-R'])}(?!\w)")
-    return [text for text in texts if reference.search(text.partition("\n")[2])]
+    return reference.search(text.partition("\n")[2]) is not None
 
 
 def _text(found: Backtrace, options: dict[str, str]) -> str:
@@ -136,14 +146,19 @@ async def _of_cpus(
     if not tasks:
         return {}
     full = "-f" in options
-    cpus = ",".join(str(task.cpu) for task in tasks)
-    answer = await interpreter.ask(
-        CpusQuery(cpu=cpus, backtrace=True, full=full), interpreter.progress
-    )
-    return {
+    query = CpusQuery(cpu=_numbers(tasks), backtrace=True, full=full)
+    answer = await interpreter.look_up(query, interpreter.progress)
+    found: dict[int, str] = {
         cpu.current.task: cpu_layout.backtrace(
             cpu, full=full, sources="-l" in options, offsets=_offsets(options)
         )
         for cpu in answer.cpus
         if cpu.current is not None
     }
+    if matching := [task for task in tasks if _names(found.get(task.task, ""), options)]:
+        interpreter.about(msgspec.structs.replace(query, cpu=_numbers(matching)), answer)
+    return found
+
+
+def _numbers(tasks: Iterable[Task]) -> str:
+    return ",".join(str(task.cpu) for task in tasks)

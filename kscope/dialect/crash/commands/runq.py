@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kscope.dialect.cpu import runq as layout
+from kscope.dialect.cpus import code
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.line import CrashLine
@@ -20,6 +21,10 @@ runq [-t | -T | -m | -g] [-c cpu(s)]
   -t the clock of each runqueue, and when its task got the CPU  -T how far each clock lags
   -m for how long each CPU has run its task  -g by task group  -c these CPUs: 0,2-3"""
 
+_CODE = {"-T": "", "-t": layout.DRGN_CLOCKS, "-m": layout.DRGN_TIMES, "-g": layout.DRGN_GROUPS}
+"""What yields in drgn what the options show, the one that counts first; ``-T`` as the table of
+CPUs does."""
+
 
 async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     """Answer ``runq``."""
@@ -32,7 +37,8 @@ async def run(interpreter: Interpreter, line: CrashLine) -> str | None:
     cpus = _chosen(answer, options.get("-c", "a"))
     if len(cpus) < len(answer.cpus):
         query = msgspec.structs.replace(query, cpu=",".join(str(cpu.cpu) for cpu in cpus))
-    interpreter.about(query, answer)
+    body = next((body for option, body in _CODE.items() if option in options), None)
+    interpreter.about(query, answer, code(query, body) if body else None)
     if "-T" in options:
         return layout.lag(cpus)
     if "-t" in options:
