@@ -447,7 +447,7 @@ def test_the_panic_cpu_is_that_of_crash(series: str) -> None:
 def test_the_grace_period_is_held_up_by_the_cpu_that_the_kernel_named(series: str) -> None:
     log = find("rcu-stall", series).log.read_text()
     named_by_kernel = re.search(r"rcu:\s+(\d+)-", log)
-    sequence = re.search(r"jiffies g=(-?\d+)", log)
+    sequence = re.search(r"jiffies,? g=(-?\d+)", log)
     assert named_by_kernel is not None
     assert sequence is not None
     cpus = read("rcu-stall", series).cpus

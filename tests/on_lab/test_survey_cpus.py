@@ -83,7 +83,7 @@ def test_one_item_of_work_waits_in_the_singular(series: str, types: str) -> None
     assert health is not None
     stuck = next(pool for pool in health.pools if pool.stuck)
     first = replace(stuck, pending=stuck.pending[:1])
-    assert of_pool(first).text.startswith("1 work item waits (storlab_late_work_fn())")
+    assert of_pool(first).text.startswith(f"1 work item waits ({first.pending[0].name}())")
 
 
 def test_who_spins_until_the_cpu_answers_is_told_for_whom(dump: LabDump, survey: Survey) -> None:

@@ -2,22 +2,27 @@
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from drgn import FaultError, Program
+from drgn.helpers.linux.pid import find_task
 
 from kscope.kernel.machine.memory_zones import Zone
 from kscope.model.base import Part, QueryError
 from kscope.model.codec import from_json, to_json
 from kscope.model.durations import in_words
 from kscope.model.survey import Evidence, Finding, Survey, SurveyQuery
-from kscope.session.answering import answer
+from kscope.model.target import OpenQuery
+from kscope.session.answering import answer, finish
+from kscope.target.opening import open_target
 from kscope.target.target import Target
 from kscope.triage import facts as triage_facts
 from kscope.triage import survey as surveying
 from kscope.triage.facts import Facts
 from kscope.triage.rule import Rule
 from kscope.triage.rules import all_rules, blocked_tasks, memory_exhausted
+from tests.kernel.excluding import exclude
 
 
 def finding(title: str, *, severity: str = "warning", rank: int = 50) -> Finding:
@@ -187,3 +192,16 @@ def test_without_any_zone_nothing_is_said_about_memory(
     monkeypatch.setattr(triage_facts, "memory_zones", lambda _program: [])
     found = run(demo_target, monkeypatch, memory_exhausted.RULE)
     assert [report.outcome for report in found.rules] == ["nothing"]
+
+
+def test_a_task_whose_pid_cannot_be_read_is_called_by_its_address(demo: Path) -> None:
+    target = finish(open_target(OpenQuery(path=str(demo))), None)
+    owner = find_task(target.program, 161)
+    pids = [owner.pid.address_ or 0, owner.thread_pid.numbers[0].nr.address_ or 0]
+    exclude(target.program, pids, 4)
+    survey = answer(target, SurveyQuery())
+    (finding,) = (each for each in survey.findings if "storlab_rt" in each.title)
+    address = f"{owner.value_():x}"
+    assert f"behind its owner rtowner, task {address} for" in finding.title
+    assert f"bt {address}" in [evidence.crash for evidence in finding.evidence]
+    assert finding.tasks == (166,)
