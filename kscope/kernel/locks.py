@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from drgn import Object, Program, cast
 
 from kscope.kernel.access.layout import Layout
+from kscope.kernel.access.lists import collect
 from kscope.kernel.access.reading import READ_ERRORS, Readings, reason
 from kscope.kernel.process.task_table import task_table
 from kscope.kernel.unwinding.blocked_stack import Stack, sleeping_stack
@@ -276,11 +277,8 @@ class _Graph:
         return None if self._table.has_gaps else False
 
     def _queue_of(self, wait: Wait) -> list[Queued]:
-        try:
-            return list(self._waits.queue(wait.kind, wait.lock))
-        except READ_ERRORS as error:
-            self._readings.note(f"queue of {wait.kind} {wait.lock:x}", reason(error))
-            return []
+        what = f"queue of {wait.kind} {wait.lock:x}"
+        return list(collect(self._readings, what, lambda: self._waits.queue(wait.kind, wait.lock)))
 
     def _search_stacks(self) -> None:
         """Look on every stack for the locks whose holders are not recorded."""

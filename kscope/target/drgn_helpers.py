@@ -4,6 +4,8 @@
 them drgn's whole command line, a tenth of the time that opening a dump takes. Here the package
 stands for itself without that, until someone wants a name of the package rather than of a file in
 it (``from drgn.helpers.linux import find_task``): then it runs as it would have at first.
+
+Their walks through lists and trees are guarded from here on, whoever calls them: ``loops.py``.
 """
 
 import importlib.util
@@ -46,3 +48,7 @@ def _import_singly() -> None:
 
 
 _import_singly()
+
+from kscope.target import loops  # noqa: E402
+
+loops.guard()

@@ -9,6 +9,7 @@ from drgn import FaultError, ObjectAbsentError, OutOfBoundsError
 from kscope.model.base import Unreadable
 from kscope.model.text import printable
 from kscope.target.btf import BtfError
+from kscope.target.loops import LoopError
 
 T = TypeVar("T")
 
@@ -43,6 +44,8 @@ def reason(error: BaseException) -> str:
         # Of a task on a CPU whose registers were not saved, or of a machine that is not stopped.
         return "it is running: where its stack ends is in the registers of its CPU alone"
     message = printable(error.args[0] if error.args and isinstance(error.args[0], str) else "")
+    if isinstance(error, LoopError):
+        return message
     if isinstance(error, LookupError | AttributeError):
         return f"this kernel has none, or its debug info lacks it ({message})"
     return f"{message or 'it could not be read'} ({type(error).__name__})"

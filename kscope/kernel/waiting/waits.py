@@ -12,7 +12,7 @@ pointer to the lock that its slow path has left on the stack.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -164,8 +164,8 @@ class Waits:
                 return wait
         return None
 
-    def queue(self, kind: LockKind, lock: int) -> list[Queued]:
-        """Who waits for ``lock``, in the order of its queue."""
+    def queue(self, kind: LockKind, lock: int) -> Iterable[Queued]:
+        """Who waits for ``lock``, in the order of its queue; a damaged one ends with an error."""
         listed = _LISTED.get(kind)
         if listed is not None:
             if self._is_ring(listed):
@@ -173,7 +173,7 @@ class Waits:
             head = lock + self._offset(listed.lock_type, listed.list_member)
             return self._queue(listed, head)
         if kind == "rt_mutex":
-            return list(self._rt_mutex_queue(lock))
+            return self._rt_mutex_queue(lock)
         return []
 
     # What the kernel records.

@@ -28,6 +28,7 @@ from drgn.helpers.linux.module import for_each_module, module_address_regions, m
 from kscope.target.btf.errors import BtfError
 from kscope.target.btf.format import Btf, Strings
 from kscope.target.btf.types import TypeBuilder
+from kscope.target.loops import LoopError
 
 _ELF_SYMBOL = struct.Struct("<IBBHQQ")
 """Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size."""
@@ -192,7 +193,7 @@ class KernelModules:
                 found.append(KernelModule(module))
                 if len(found) > _MAX_MODULES:
                     break
-        except (LookupError, FaultError, BtfError):
+        except (LookupError, FaultError, BtfError, LoopError):
             pass
         return found
 
@@ -243,7 +244,7 @@ class KernelModules:
                 found[item.module.value_()] = (btf.data.value_(), btf.data_size.value_())
                 if len(found) > _MAX_MODULES:
                     break
-        except (LookupError, FaultError, BtfError):
+        except (LookupError, FaultError, BtfError, LoopError):
             pass
         return found
 
