@@ -15,8 +15,9 @@ from textual.events import Event, Key
 from textual.widgets import ContentSwitcher
 
 from kscope.collector import keep_pauses_short
-from kscope.config import Config, ConfigError, load
+from kscope.config import Config, ConfigError, doubts, load
 from kscope.dialect.views import find as find_view
+from kscope.key_ids import is_key, key_ids, keymap
 from kscope.model.base import QueryError, subsystem_of
 from kscope.model.codec import to_json
 from kscope.model.fingerprint import Fingerprint, FingerprintQuery
@@ -112,7 +113,7 @@ class KscopeApp(KeysInTurn):
         self._main = MainScreen()
         self.session = session
         self.config, self._config_error = _configuration()
-        self.set_keymap(self.config.keys)
+        self.set_keymap(keymap(self.config.keys))
         self.animation_level = "none"
         for known in theme.THEMES:
             self.register_theme(known)
@@ -147,6 +148,10 @@ class KscopeApp(KeysInTurn):
         await self._show_screen(self._current)
         if self._config_error:
             self.say(self._config_error, "critical")
+        elif found := _doubts(self.config):
+            others = f" {len(found) - 1} more: kscope config" if len(found) > 1 else ""
+            self._config_error = found[0] + others
+            self.say(self._config_error, "warning")
 
     async def on_unmount(self) -> None:
         """Save what is unsaved, and leave no worker behind."""
@@ -464,6 +469,8 @@ class KscopeApp(KeysInTurn):
         if time.monotonic() - self._said_at < _SAID_SECONDS:
             # What was done has moved the cursor too: that it was done is the news.
             return
+        if self._config_error and not self._key_pressed:
+            return  # nobody may have read it: opening takes longer than that
         screen = self.current
         equivalent = screen.equivalent() if screen else None
         if equivalent is None:
@@ -533,6 +540,14 @@ def _configuration() -> tuple[Config, str]:
         return load(), ""
     except ConfigError as error:
         return Config(), str(error)
+
+
+def _doubts(config: Config) -> tuple[str, ...]:
+    """What the configuration says that stands for nothing."""
+    if not config.keys:
+        return doubts(None)
+    # Imports every screen, which otherwise happens when one is opened.
+    return doubts(key_ids(), is_key)
 
 
 def _opens(digit: str) -> tuple[type[Any], ...]:

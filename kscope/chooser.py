@@ -12,6 +12,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
 from kscope.config import Config, ConfigError, load
+from kscope.key_ids import keymap
 from kscope.model.text import printable
 from kscope.offers import Offer
 from kscope.widgets import theme
@@ -54,7 +55,7 @@ class ChooserApp(App[str]):
         no_color = bool(os.environ.get("NO_COLOR"))
         super().__init__(ansi_color=True if no_color else None)
         self._offers = offers
-        self.set_keymap(config.keys)
+        self.set_keymap(keymap(config.keys))
         self.animation_level = "none"
         for known in theme.THEMES:
             self.register_theme(known)

@@ -20,9 +20,9 @@ TOML file goes before it.
 import json
 import re
 import tomllib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import platformdirs
@@ -30,6 +30,7 @@ import platformdirs
 from kscope.dialect.crash.errors import CommandError
 from kscope.dialect.crash.line import LineError, parse
 from kscope.files import locked, replace_file
+from kscope.model.text import printable
 
 _HEADER = "# kscope: aliases, keys and looks. See kscope config --help.\n"
 _TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]\s*(?:#.*)?$")
@@ -47,8 +48,8 @@ class ConfigError(Exception):
     """A configuration that cannot be used, in a sentence."""
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be set."""
+class Config(msgspec.Struct, frozen=True):
+    """Everything that can be set. What else the file says is no error, but told: ``doubts``."""
 
     theme: Literal["dark", "light"] = "dark"
     mouse: bool = False
@@ -93,6 +94,67 @@ def _parsed(data: bytes, before: "RcLines | None" = None) -> Config:
         return config
     radix = config.radix if "radix" in said else before.radix
     return msgspec.structs.replace(config, aliases=before.aliases | config.aliases, radix=radix)
+
+
+def doubts(
+    key_ids: Collection[str] | None, is_key: Callable[[str], bool] = bool
+) -> tuple[str, ...]:
+    """A sentence for each thing in the file that stands for nothing; the rest counts.
+
+    :param key_ids: what keys can be given to; ``None``: they are not looked at.
+    """
+    try:
+        text = config_file().read_bytes().decode()
+        said = tomllib.loads(text)
+        keys = msgspec.convert(said, Config).keys
+    except (OSError, *_NOT_UNDERSTOOD):
+        return ()  # load() says why
+    return tuple(
+        printable(f"{config_file().name}{_line_of(text, table, name)}: {what}")
+        for table, name, what in _stand_for_nothing(said, keys, key_ids, is_key)
+    )
+
+
+def _stand_for_nothing(
+    said: dict[str, Any],
+    keys: dict[str, str],
+    key_ids: Collection[str] | None,
+    is_key: Callable[[str], bool],
+) -> Iterator[tuple[str, str, str]]:
+    """Table, name and what is wrong with it."""
+    for name in [name for name in said if name not in Config.__struct_fields__]:
+        yield "", name, f"nothing is set by {name}{_nearest(name, Config.__struct_fields__)}."
+    for name, value in keys.items() if key_ids is not None else ():
+        if key_ids is not None and name not in key_ids:
+            yield "keys", name, f"no key does {name}{_nearest(name, key_ids)}."
+        for key in value.split(","):
+            if not is_key(key.strip()):
+                yield "keys", name, f"there is no key {key.strip() or 'without a name'} for {name}."
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, sorted(known), 1)
+    return f"; the nearest is {found[0]}" if found else ""
+
+
+def _line_of(text: str, table: str, name: str) -> str:
+    """Where in the file that is; empty where it is written in another way than one to a line."""
+    inside = ""
+    entry = _entry(name)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if (start := _TABLE.match(line)) is not None:
+            inside = start[1]
+            if not table and inside.strip("\"'").split(".")[0] == name:
+                return f", line {number}"
+        elif inside == table and entry.match(line):
+            return f", line {number}"
+    return ""
+
+
+def _entry(name: str) -> re.Pattern[str]:
+    return re.compile(rf"""\s*(?:{re.escape(name)}|"{re.escape(name)}"|'{re.escape(name)}')\s*=""")
 
 
 def _rc_file_settings() -> "RcLines | None":
@@ -227,7 +289,7 @@ def _with_alias(text: str, name: str, line: str | None) -> str:
     # Not splitlines(), which also breaks lines where TOML does not.
     lines = text.removesuffix("\n").split("\n")
     table, found, end = "", None, None
-    entry = re.compile(rf"""\s*(?:{re.escape(name)}|"{re.escape(name)}"|'{re.escape(name)}')\s*=""")
+    entry = _entry(name)
     for index, each in enumerate(lines):
         if (start := _TABLE.match(each)) is not None:
             table = start[1]

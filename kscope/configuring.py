@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kscope.config import ConfigError, config_file, import_crashrc, load, rc_file
+from kscope.config import ConfigError, config_file, doubts, import_crashrc, load, rc_file
 
 _DESCRIPTION = """\
 Without an action: the file's path and what is in use from it. import-crashrc takes over the
@@ -43,3 +43,7 @@ def _show() -> None:
         print(f"alias  {name} = {line}")
     for name, keys in config.keys.items():
         print(f"key    {name} = {keys}")
+    from kscope.key_ids import is_key, key_ids
+
+    for sentence in doubts(key_ids(), is_key):
+        print(f"kscope: {sentence}", file=sys.stderr)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from kscope import headless
-from kscope.config import Config, ConfigError, SavedAliases, load
+from kscope.config import Config, ConfigError, SavedAliases, doubts, load
 from kscope.dialect.crash.interpreter import Interpreter
 from kscope.dialect.crash.user_shell import run_attached
 from kscope.model.base import Progress, Query, Result
@@ -44,6 +44,8 @@ def run(arguments: list[str]) -> int:
     except ConfigError as error:
         print(f"kscope: {error}", file=sys.stderr)
         config = Config()
+    for sentence in doubts(None):
+        print(f"kscope: {sentence}", file=sys.stderr)
     return asyncio.run(_run_all(query, lines, config))
 
 

@@ -6,14 +6,16 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kscope import configuring
 from kscope.config import (
     Config,
     ConfigError,
     SavedAliases,
     config_file,
+    doubts,
     import_crashrc,
     load,
     read_rc,
@@ -21,6 +23,7 @@ from kscope.config import (
 )
 from kscope.dialect.crash.errors import CommandError
 from kscope.files import replace_file
+from kscope.key_ids import is_key, key_ids, keymap
 
 BY_HAND = """\
 # mine
@@ -65,7 +68,7 @@ def test_a_file_is_read() -> None:
     ("text", "said"),
     [
         ("theme = 3", "theme"),
-        ("colour = 'red'", "colour"),
+        ("theme = 'red'", "theme"),
         ("theme =", "Invalid"),
         ("\x00", "Invalid"),
     ],
@@ -96,6 +99,7 @@ def test_an_alias_is_changed_and_removed() -> None:
     assert "# blocked tasks" in config_file().read_text()
 
 
+@settings(deadline=None)  # it writes to the disk, which others may keep busy
 @given(st.text(max_size=40))
 def test_any_line_can_be_saved(line: str) -> None:
     config_file().unlink(missing_ok=True)
@@ -227,3 +231,90 @@ def test_kscoperc_is_read_before_the_file(home: Path) -> None:
     config = load()
     assert config.aliases == {"un": "foreach UN bt", "top": "ps"}
     assert config.radix == 16
+
+
+STANDS_FOR_NOTHING = """\
+colour = "red"
+theme = "light"
+
+[keys]
+"log.filtr" = "slash"
+"log.fold" = "f, slsh"
+"log.level" = ""
+
+[alias]
+un = "ps"
+"""
+
+
+def test_what_stands_for_nothing_is_said_with_its_line_and_what_is_nearest() -> None:
+    write(STANDS_FOR_NOTHING)
+    assert doubts(key_ids(), is_key) == (
+        "config.toml, line 1: nothing is set by colour.",
+        "config.toml, line 9: nothing is set by alias; the nearest is aliases.",
+        "config.toml, line 5: no key does log.filtr; the nearest is log.filter.",
+        "config.toml, line 6: there is no key slsh for log.fold.",
+        "config.toml, line 7: there is no key without a name for log.level.",
+    )
+
+
+def test_the_rest_of_the_configuration_counts() -> None:
+    write(STANDS_FOR_NOTHING)
+    assert load().theme == "light"
+    save_alias("un", "ps")
+    assert load().aliases == {"un": "ps"}
+
+
+def test_of_a_sound_file_there_is_nothing_to_say() -> None:
+    assert doubts(key_ids(), is_key) == ()
+    write(BY_HAND)
+    assert doubts(key_ids(), is_key) == ()
+
+
+def test_an_entry_that_is_not_on_a_line_of_its_own_is_said_without_one() -> None:
+    write('keys = {"log.filtr" = "slash"}\n')
+    (said,) = doubts(key_ids(), is_key)
+    assert said == "config.toml: no key does log.filtr; the nearest is log.filter."
+
+
+def test_all_that_keys_do_can_be_named() -> None:
+    assert {"log.filter", "screen.log", "view.down", "chooser.open", "prompt.submit"} <= key_ids()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "slash",
+        "f",
+        "F",
+        "/",
+        "ctrl+y",
+        "ctrl+shift+f5",
+        "question_mark",
+        "pageup",
+        "ö",
+        "+",
+        "ctrl++",
+        " f",
+    ],
+)
+def test_keys_by_textuals_names(key: str) -> None:
+    assert is_key(key)
+
+
+@pytest.mark.parametrize("key", ["", "slsh", "crtl+y", "fff", "ctrl+"])
+def test_what_is_no_key(key: str) -> None:
+    assert not is_key(key)
+
+
+def test_config_says_it_beside_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    write(STANDS_FOR_NOTHING)
+    assert configuring.run([]) == 0
+    said = capsys.readouterr()
+    assert "theme  light" in said.out
+    assert "kscope: config.toml, line 5: no key does log.filtr" in said.err
+
+
+def test_keys_may_be_given_as_characters_and_with_blanks() -> None:
+    written = {"log.filter": "/, f", "log.fold": "+,ctrl++,Y,ctrl+y"}
+    assert keymap(written) == {"log.filter": "slash,f", "log.fold": "plus,ctrl+plus,Y,ctrl+y"}
