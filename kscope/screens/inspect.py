@@ -15,13 +15,20 @@ from kscope.screens.base import DashboardScreen
 from kscope.screens.bookmarks import Bookmark, BookmarkList, add_bookmark
 from kscope.screens.inspect_following import Following
 from kscope.screens.inspect_lines import path_line
-from kscope.screens.inspect_pointers import address_in, named_place, text_of_link
+from kscope.screens.inspect_pointers import (
+    address_in,
+    cast_place,
+    linked_place,
+    named_place,
+    text_of_link,
+)
 from kscope.screens.inspect_prompts import ask_columns, ask_length, ask_mask, ask_note, ask_type
 from kscope.screens.inspect_queries import MEMORY_BYTES
 from kscope.screens.inspect_visits import Face, History, Visit
 from kscope.screens.inspect_walks import array_of, visit_of_walk
 from kscope.screens.links import AddressLink, Link, SymbolLink
 from kscope.screens.member_memory import MemberMemory
+from kscope.screens.member_rows import is_nested
 from kscope.screens.place_view import PlaceView, WalkableTable
 from kscope.screens.shown_place import ShownPlace
 from kscope.widgets.filter_bar import FilterBar
@@ -142,6 +149,7 @@ class InspectScreen(DashboardScreen):
             self._open_text(text)
 
     def _open_text(self, text: str) -> None:
+        self._keep_cursor()
         self.ask(PlaceQuery(text=text), partial(self._open_place, text), into=self._pane.current,
                  what="looking it up", group="place")  # fmt: skip
 
@@ -181,6 +189,8 @@ class InspectScreen(DashboardScreen):
         row = self._shown.row
         if self._visit is not None and row is not None:
             self._visit.cursor = row.key
+        if self._visit is not None and self._pane.line is not None:
+            self._visit.lines[self._visit.face] = self._pane.line
 
     def place(self) -> object:
         """The current place."""
@@ -252,7 +262,10 @@ class InspectScreen(DashboardScreen):
         message.stop()
         message.prevent_default()
         if isinstance(message.target, AddressLink):
-            self._open_text(f"{message.target.address:#x}")
+            text = f"{message.target.address:#x}"
+            self._keep_cursor()  # while the lines are there: the question takes their place
+            self.ask(PlaceQuery(text=text), lambda place: self._go(linked_place(text, place)),
+                     into=self._pane.current, what="looking it up", group="place")  # fmt: skip
 
     @on(WalkableTable.WalkRequested)
     def _walk_requested(self, message: WalkableTable.WalkRequested) -> None:
@@ -278,6 +291,7 @@ class InspectScreen(DashboardScreen):
         elif face == "search":
             await self._search(visit, stacks_only=False)
         else:
+            self._keep_cursor()
             if face == visit.face == "memory":
                 self._shown.words.next_width()
             elif face == visit.face == "code":
@@ -298,11 +312,15 @@ class InspectScreen(DashboardScreen):
 
         def search(mask: str) -> None:
             visit.mask = mask
+            visit.lines.pop("search", None)
             self._show_visit()
 
         if visit.face == "search" and visit.stacks_only is stacks_only:
             await toggle(self.screen, ask_mask(visit.mask, search))
         else:
+            self._keep_cursor()
+            if visit.stacks_only is not stacks_only:
+                visit.lines.pop("search", None)
             visit.face, visit.stacks_only = "search", stacks_only
             self._show_visit()
 
@@ -313,9 +331,13 @@ class InspectScreen(DashboardScreen):
 
     def action_byte_order(self) -> None:
         """The other byte order for words of memory."""
-        self._shown.words.big_endian = not self._shown.words.big_endian
-        if self._visit is not None and self._visit.face == "memory":
-            self._show_visit()
+        visit = self._visit
+        if visit is None or visit.face != "memory":
+            self.app.bell()
+            return
+        self._keep_cursor()
+        visit.big_endian = not visit.big_endian
+        self._show_visit()
 
     def action_memory_page(self, by: int) -> None:
         """The memory that follows what is shown, or that comes before it."""
@@ -325,6 +347,7 @@ class InspectScreen(DashboardScreen):
             return
         start = visit.address if visit.memory_start is None else visit.memory_start
         visit.memory_start = start + by * MEMORY_BYTES
+        visit.lines.pop("memory", None)
         self._show_visit()
 
     def action_filter(self) -> None:
@@ -342,24 +365,32 @@ class InspectScreen(DashboardScreen):
         await toggle(self.screen, AddressBar(self.dashboard.session, self._open_place))
 
     async def action_cast(self) -> None:
-        """Look at the place as another type."""
-        if self._visit is not None and self._visit.address is not None:
-            await self._ask_type(self._visit.address)
+        """Look at the structure, union or array under the cursor, at a member within one, or else
+        at the place as another type."""
+        visit, row = self._visit, self._shown.row
+        if visit is None or visit.address is None:
+            self.app.bell()
+        elif visit.face == "members" and row is not None and is_nested(row):
+            address = visit.address + row.member.offset
+            await self._ask_type(row.path, address, f"&{visit.member(row.path)}")
+        else:
+            await self._ask_type("", visit.address, visit.expression)
 
     async def action_follow_as(self) -> None:
         """Follow the pointer under the cursor as another type."""
-        row = self._shown.row
-        address = address_in(row) if row is not None and row.member.kind == "pointer" else None
-        if address is None:
+        visit, row = self._visit, self._shown.row
+        if visit is None or row is None or row.member.kind != "pointer":
             self.app.bell()
-        else:
-            await self._ask_type(address)
+            return
+        address = address_in(row)
+        if address is not None:
+            await self._ask_type(row.path, address, visit.member(row.path))
 
-    async def _ask_type(self, address: int) -> None:
+    async def _ask_type(self, member: str, address: int, pointer: str) -> None:
         def opened(text: str, place: Place) -> None:
-            self._open_place(f"as {text}", place)
+            self._go(cast_place(pointer, member, address, text, place))
 
-        await toggle(self.screen, ask_type(self.dashboard.session, address, opened))
+        await toggle(self.screen, ask_type(self.dashboard.session, member, address, opened))
 
     async def action_columns(self) -> None:
         """Choose what a walk shows of each element."""

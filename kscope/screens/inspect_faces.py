@@ -86,6 +86,11 @@ class MembersFace(PlaceFace):
             self.pane.members.move_to_key(visit.cursor)
         elif visit.members:
             self.move_to(visit.members.split(",")[0])
+        else:
+            self.pane.members.move_to(0)
+            if not visit.is_start:
+                # On the member that was followed: enter goes on along a chain of the same type.
+                self.move_to(visit.label)
 
     def _show(self, visit: Visit, structure: Structure) -> None:
         self.structure = structure
@@ -139,7 +144,8 @@ class MemoryFace(PlaceFace):
         super().__init__(pane, pane.text)
 
     def title(self, visit: Visit) -> str:
-        return f"Memory at {visit.address or 0:x}"
+        order = ", big-endian" if visit.big_endian else ""
+        return f"Memory at {visit.address or 0:x}{order}"
 
     def show(self, _visit: Visit, answer: Memory) -> None:
         self.remark = answer.what

@@ -16,18 +16,29 @@ from kscope.model.search import Hit
 from kscope.model.struct import StructQuery, Structure
 from kscope.screens.inspect_visits import Visit
 from kscope.screens.links import AddressLink
-from kscope.widgets.line import Cell, Line, Span, line
+from kscope.widgets.line import Cell, Line, Span, line, width
 from kscope.widgets.table import Column
 
 
 def path_line(path: Sequence[Visit]) -> Line:
     """The place, behind what was followed to it."""
-    labels = [visit.label for visit in path[:-1]]
+    labels = [visit.label or visit.name for visit in path[:-1]]
     last = path[-1]
     if last.label not in (last.name, ""):
         labels.append(last.label)
     steps = [(Span(label, "dim"), Span(" › ", "accent")) for label in labels]
     return [*chain.from_iterable(steps), Span(last.name, "strong")]
+
+
+def rest_of_line(spans: Line, cells: int) -> Line:
+    """Whatever in a line does not fit ``cells``: names of pointers, the end of an instruction."""
+    end = 0
+    for position, span in enumerate(spans):
+        end += width((span,))
+        if end > cells:
+            first = span._replace(text=span.text.lstrip())
+            return [first, *spans[position + 1 :]]
+    return []
 
 
 def layout_lines(structure: Structure) -> list[Line]:
@@ -105,6 +116,8 @@ def address_lines(state: AddressState) -> list[Line]:
     """What it is, in the words of ``kmem`` and ``vtop``."""
     lines = [line((state.text, "strong")), line("")] if state.text else []
     text = address_text(AddressQuery(address=f"{state.address:#x}"), state)
+    # The pane's title has the address, and the first line what it is.
+    text = text.removeprefix(f"{state.address}: {state.text}").lstrip("\n")
     return [*lines, *(_with_links(each, int(state.address)) for each in text.splitlines())]
 
 
@@ -136,7 +149,8 @@ def walk_columns(walk: Walk) -> list[Column[WalkRow]]:
         found.append(Column("INDEX", _range, width=27, right=True))
     found.append(Column("ADDRESS", lambda row: (f"{row.entry:x}", "link"), width=16))
     for index, name in enumerate(walk.columns):
-        found.append(Column(name.rpartition(".")[2].upper(), _cell(index, name), minimum=10))
+        title = name.rpartition(".")[2].upper()
+        found.append(Column(title, _cell(index, name), minimum=10))
     if not walk.columns:
         found.append(Column("WHAT", lambda row: row.what, role="dim"))
     return found
@@ -147,6 +161,8 @@ def _range(row: WalkRow) -> str:
     return f"{row.key or 0:x}{last}"
 
 
+_POINTED_TEXT = re.compile(r'0x[0-9a-f]+ "(.*)"')
+"""A ``char *`` with what it points at."""
 _LARGEST_NUMBER = 1 << 16
 _ADDRESSES = re.compile(r"(?:^|_|\.)(?:start|end|addr|address|base|sp|ip|brk|stack)$")
 """Members that have addresses, though their type is ``unsigned long``."""
@@ -161,7 +177,8 @@ def _cell(index: int, name: str) -> Callable[[WalkRow], Cell]:
             return ("unreadable", "critical")
         if isinstance(value, int) and value > _LARGEST_NUMBER and is_address:
             return f"{value:x}"
-        return str(value).removeprefix("0x")
+        text = _POINTED_TEXT.fullmatch(str(value))
+        return str(value).removeprefix("0x") if text is None else text[1]
 
     return cell
 
@@ -178,5 +195,5 @@ def hit_columns(*, stacks: bool) -> list[Column[Hit]]:
     return [
         Column("ADDRESS", lambda hit: (f"{hit.address:x}", "link"), width=16),
         Column("IN", lambda hit: hit.what, minimum=24),
-        Column("MEMBER", lambda hit: hit.member or hit.frame, role="dim"),
+        Column("MEMBER", lambda hit: hit.member.replace("struct ", "", 1) or hit.frame, role="dim"),
     ]

@@ -1,5 +1,8 @@
 """Where pointers and names lead on the Inspect screen: to a place, or to a choice of types."""
 
+import re
+from dataclasses import replace
+
 from kscope.model.address import AddressQuery, AddressState
 from kscope.model.base import QueryError
 from kscope.model.expressions import Place
@@ -28,7 +31,9 @@ def named_place(text: str, place: Place) -> Visit:
 
     :param text: its name, as it was typed.
     """
-    faces: dict[str, Face] = {"type": "layout", "code": "code", "memory": "address"}
+    if place.kind == "code" and place.address is not None:
+        return _code(place.what or text, int(place.address))
+    faces: dict[str, Face] = {"type": "layout", "memory": "address"}
     visit = Visit(
         expression=place.expression,
         address=None if place.address is None else int(place.address),
@@ -42,6 +47,39 @@ def named_place(text: str, place: Place) -> Visit:
         visit.face = "walk"
         visit.walk = per_cpu_copies(text if ":" in text else place.expression, place.type)
     return visit
+
+
+_FUNCTION = re.compile(r"([A-Za-z_]\w*)(?:\+(0x[0-9a-f]+))?")
+
+
+def _code(function: str, address: int) -> Visit:
+    match = _FUNCTION.fullmatch(function.partition(" ")[0])
+    expression = f"(void *){address:#x}"  # the name of a clone, as foo.isra.0, is none in C
+    if match is not None:
+        expression = match[1] if match[2] is None else f"(void *){match[1]} + {match[2]}"
+    return Visit(expression, address, label=function, face="code", function=function)
+
+
+def linked_place(text: str, place: Place) -> Visit:
+    """A place that was followed to from a word of memory or an instruction.
+
+    :param text: its address.
+    """
+    visit = named_place(text, place)
+    return replace(visit, label=visit.function, is_start=False)
+
+
+def cast_place(pointer: str, label: str, address: int, text: str, place: Place) -> Visit:
+    """What was reached another way, as another type.
+
+    :param pointer: C for the pointer to it.
+    :param label: which member it is; empty for the place itself.
+    :param text: the type, as it was typed.
+    """
+    visit = named_place(text, place)
+    if visit.address == address and visit.type and not visit.expression.startswith("&"):
+        visit = replace(visit, expression=f"({visit.type} *){pointer}")
+    return replace(visit, label=f"{label} as {text}".lstrip(), is_start=False)
 
 
 def address_in(row: MemberRow) -> int | None:

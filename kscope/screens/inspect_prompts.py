@@ -25,11 +25,15 @@ def ask_mask(mask: str, search: Callable[[str], None]) -> AskLine:
     return AskLine("Bits to ignore", search, value=mask or _TAGS, hint=hint, check=ignored_bits)
 
 
-def ask_type(session: Session, address: int, opened: Callable[[str, Place], None]) -> AddressBar:
-    """As what type to look at an address."""
-    return AddressBar(
-        session, opened, title=f"{address:x} as", prefix="struct ", suffix=f" {address:#x}"
-    )
+def ask_type(
+    session: Session, what: str, address: int, opened: Callable[[str, Place], None]
+) -> AddressBar:
+    """As what type to look at an address.
+
+    :param what: the member that it is of; empty for the place itself.
+    """
+    title = f"{what} at {address:x} as" if what else f"{address:x} as"
+    return AddressBar(session, opened, title=title, prefix="struct ", suffix=f" {address:#x}")
 
 
 def ask_columns(walk: Walk, choose: Callable[[str], None]) -> AskLine:

@@ -24,7 +24,6 @@ class WordForm(msgspec.Struct):
     """How words of memory are to be shown."""
 
     bits: int = 64
-    big_endian: bool = False
 
     def next_width(self) -> None:
         """Words of 64 bits, then bytes, then wider ones again."""
@@ -50,7 +49,7 @@ def query_of(visit: Visit, words: WordForm) -> Query[Any] | None:
         start = visit.memory_start if visit.memory_start is not None else visit.address
         return MemoryQuery(
             address=f"{start:#x}", count=MEMORY_BYTES * 8 // words.bits, bits=words.bits,
-            big_endian=words.big_endian, symbols=words.bits == 64,
+            big_endian=visit.big_endian, symbols=words.bits == 64,
         )  # fmt: skip
     if visit.face == "code":
         return CodeQuery(

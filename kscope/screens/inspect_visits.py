@@ -41,16 +41,24 @@ class Visit:
     mask: str = ""
     """Bits that a search leaves out of account."""
     code_part: CodePart = ""
+    function: str = ""
+    """Of code: ``schedule+0x1e``."""
     members: str = ""
     """Members to begin with, as ``comm,pid`` of ``task_struct.comm,pid ADDRESS``."""
     toggled: set[str] = field(default_factory=set)
     cursor: str = ""
-    """Key of the row under the cursor."""
+    """Key of the member under the cursor."""
+    lines: dict[Face, int] = field(default_factory=dict)
+    """Of the faces that show no members: the line that the reader left the cursor on."""
     memory_start: int | None = None
+    big_endian: bool = False
+    """Whether words of memory are shown with their highest byte first."""
 
     @property
     def name(self) -> str:
         """The place as an object: ``*(struct task_struct *)0xffff…``."""
+        if self.function:
+            return self.function
         if self.address is None:
             return self.expression
         if self.expression.startswith("&"):
@@ -93,6 +101,7 @@ class Visit:
     def next_code_part(self) -> None:
         """Another part of the function."""
         self.code_part = _NEXT_PART[self.code_part]
+        self.lines.pop("code", None)
 
     def member(self, path: str) -> str:
         """C for a member of the object; for an empty path, for the object itself."""

@@ -8,7 +8,6 @@ from kscope.model.memory import Memory, MemoryQuery
 from kscope.screens.base import DashboardScreen
 from kscope.screens.inspect_lines import memory_line
 from kscope.screens.member_rows import MemberRow, member_title
-from kscope.widgets.line import Span
 from kscope.widgets.pane import Pane
 from kscope.widgets.text_view import TextView
 
@@ -56,7 +55,5 @@ class MemberMemory(Pane):
     def _show(self, row: MemberRow, memory: Memory) -> None:
         # In full, what the columns may have cut.
         self.show_title(member_title(row))
-        lines = [memory_line(memory, each) for each in memory.lines]
-        if memory.what and lines:
-            lines[0] = [*lines[0], Span(f"  {memory.what}", "dim")]
-        self.text.show_lines(lines)
+        self.text.show_lines([memory_line(memory, each) for each in memory.lines])
+        self.show_subtitle(memory.what)

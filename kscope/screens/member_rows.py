@@ -64,6 +64,12 @@ def member_rows(
                 yield MemberRow(member, own_path, f"{own_key}…", depth + 1, None, left)
 
 
+def is_nested(row: MemberRow) -> bool:
+    """Whether it is an object of its own in the place, or lies in one."""
+    compound = row.member.kind in ("struct", "union", "array")
+    return bool(row.path) and not row.more and (compound or row.depth > 0)
+
+
 class _Everything(Container[str]):
     """The keys of all members with a name: what is toggled when everything is open."""
 

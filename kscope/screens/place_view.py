@@ -8,10 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from kscope.model.struct import Member
+from kscope.screens.inspect_lines import rest_of_line
 from kscope.screens.member_rows import MemberRow, columns, matching_rows, member_rows, path_to
 from kscope.widgets.filter_bar import FilterBar
-from kscope.widgets.line import Line, line, plain
+from kscope.widgets.line import Line, line, plain, width
 from kscope.widgets.line_view import LineView
+from kscope.widgets.one_line import OneLine
 from kscope.widgets.pane import Pane
 from kscope.widgets.states import Empty
 from kscope.widgets.table import Column, VirtualTable
@@ -36,13 +38,32 @@ class WalkableTable(ElementTable):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "walk", "walk list", id="inspect.walk",
                 tooltip="the elements of the list, tree or array as a table"),
+        # Where there is none the key only says so, and has no room below.
+        Binding("l", "refuse_walk", "walk list", show=False, id="inspect.walk",
+                tooltip="the elements of the list, tree or array as a table"),
     ]  # fmt: skip
+
+    _walkable = False
 
     class WalkRequested(Message):
         """The list under the cursor is to be walked."""
 
+    def show_whether_walkable(self, walkable: bool) -> None:
+        """Show the key only if there is a list, tree or array under the cursor."""
+        if walkable is not self._walkable:
+            self._walkable = walkable
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """One of the key's two actions."""
+        return self._walkable if action == "walk" else True
+
     def action_walk(self) -> None:
         """Hand it to the screen."""
+        self.post_message(self.WalkRequested())
+
+    def action_refuse_walk(self) -> None:
+        """The screen says what it is instead."""
         self.post_message(self.WalkRequested())
 
 
@@ -67,7 +88,9 @@ class PlaceView(Pane):
         self._remark = TextView(id="inspect-remark", wrapped=True)
         self._remark.can_focus = False
         self._remark.display = False
-        super().__init__("", self._bar, *self._views, self._remark, id=id)
+        self._rest = OneLine(id="inspect-rest")
+        self._rest.display = False
+        super().__init__("", self._bar, *self._views, self._rest, self._remark, id=id)
         self._members: tuple[Member, ...] = ()
         self._toggled: set[str] = set()
         self._rows: list[Any] = []
@@ -84,12 +107,24 @@ class PlaceView(Pane):
         """The view that is to be seen."""
         return next(view for view in self._views if view.display)
 
+    @property
+    def line(self) -> int | None:
+        """Where the cursor is among all rows or lines, also those that a filter hides; ``None`` of
+        members, and where there is nothing."""
+        view = self.current
+        if view is self.members or view.state is not None or view.cursor >= len(self._shown):
+            return None
+        every = self._rows if view is self.table else self._lines
+        here = self._shown[view.cursor]
+        return next((index for index, each in enumerate(every) if each is here), None)
+
     def display_view(self, view: LineView) -> None:
         """Show another view; what is in it is not filtered yet."""
         focused = self.has_focus_within
         for each in self._views:
             each.display = each is view
         self._remark.display = False
+        self._rest.display = False
         self._bar.apply("")
         self._bar.filters(view)
         if focused or self.screen.focused is None:
@@ -110,6 +145,7 @@ class PlaceView(Pane):
         self._rows, self._empty = list(rows), empty
         self.table.show_columns(columns)
         self._arrange()
+        self.table.move_to(0)
 
     def add_rows(self, rows: Sequence[Any]) -> None:
         """Show further rows after the others."""
@@ -134,6 +170,18 @@ class PlaceView(Pane):
         """Say below the view what is wrong with what it shows."""
         self._remark.show_lines([line((sentence, role))])
         self._remark.display = True
+
+    def make_room_for_rest(self, cells: int) -> None:
+        """Have a row for what is cut off the line under the cursor, if lines of the text are wider
+        than ``cells``."""
+        self._rest.display = self.text.display and any(width(each) > cells for each in self._lines)
+
+    def show_rest_of_line(self, cells: int) -> None:
+        """Say below the text what is cut off the line under the cursor."""
+        if self._rest.display:
+            cut = self.text.state is None and not self.text.wrapped and bool(self._shown)
+            here = self._shown[self.text.cursor] if cut else ()
+            self._rest.show(rest_of_line(here, cells))
 
     # The filter.
 
@@ -173,7 +221,10 @@ class PlaceView(Pane):
 
     @on(FilterBar.Changed)
     def _filter_changed(self) -> None:
+        line_before = self.line
         self._arrange()
+        if line_before is not None and not self._bar.filter.active:
+            self.current.move_to(line_before)
         if self.members.display and self._bar.filter.active:
             first = next((i for i, row in enumerate(self.members.rows) if row.matches), 0)
             self.members.move_to(first)
@@ -198,10 +249,10 @@ class PlaceView(Pane):
                 self._shown = [row for row in self._rows if self._matches(row)]
             self.table.show_rows(self._shown, empty=empty)
         else:
-            shown = self._lines
+            self._shown = list(self._lines)
             if matches.active:
-                shown = [each for each in self._lines if matches.matches(plain(each))]
-            self.text.show_lines(shown, empty=empty)
+                self._shown = [each for each in self._lines if matches.matches(plain(each))]
+            self.text.show_lines(self._shown, empty=empty)
         self._count()
 
     def _count(self) -> None:

@@ -10,7 +10,12 @@ from kscope.screens.base import DashboardScreen
 from kscope.screens.inspect_faces import Faces
 from kscope.screens.inspect_queries import WordForm, query_of
 from kscope.screens.inspect_visits import Visit
-from kscope.screens.inspect_walks import likely_columns, telling_columns, with_columns
+from kscope.screens.inspect_walks import (
+    likely_columns,
+    telling_columns,
+    visit_of_walk,
+    with_columns,
+)
 from kscope.screens.member_memory import MemberMemory
 from kscope.screens.member_rows import MemberRow
 from kscope.screens.place_view import PlaceView
@@ -71,7 +76,13 @@ class ShownPlace:
     def _show_answer(self, visit: Visit, answer: Any) -> None:
         if isinstance(answer, Walk) and self._walks_with_columns(visit, answer):
             return
-        self._faces[visit.face].show(visit, answer)
+        face = self._faces[visit.face]
+        face.show(visit, answer)
+        line = visit.lines.get(visit.face)
+        if line is not None and line < face.view.line_count():
+            del visit.lines[visit.face]
+            face.view.move_to(line)
+        self._fit_lines()
         self.cursor_moved()
         # Last: where the answer is remembered, the walk with its columns is shown from in here.
         if isinstance(answer, Walk) and answer.entry_type and not answer.columns:
@@ -90,14 +101,27 @@ class ShownPlace:
         if visit is None:
             return
         self._pane.show_subtitle(self._faces[visit.face].subtitle)
+        self._pane.show_rest_of_line(self._cells)
+        row = members.row
+        if visit.face == "members" and visit.address is not None and row is not None:
+            self._pane.members.show_whether_walkable(visit_of_walk(visit, row) is not None)
         if members.structure is not None and visit.address is not None and members.row is not None:
             self._memory.rest_on(visit.address, members.row)
 
     def fit(self) -> None:
         """Show the columns for the width there is now, and the memory if there is room."""
-        cells = max(self._of.size.width - 4, 40)
-        self._pane.show_member_columns(cells, hexadecimal=self.hexadecimal)
+        self._pane.show_member_columns(max(self._cells, 40), hexadecimal=self.hexadecimal)
         self._show_or_hide_memory()
+        self._fit_lines()
+
+    @property
+    def _cells(self) -> int:
+        """Inside of the pane's border."""
+        return self._of.size.width - 4
+
+    def _fit_lines(self) -> None:
+        self._pane.make_room_for_rest(self._cells)
+        self._pane.show_rest_of_line(self._cells)
 
     def _show_or_hide_memory(self) -> None:
         of_members = self._visit is None or self._visit.face == "members"
@@ -113,6 +137,8 @@ class ShownPlace:
         """Walk again, and show these members of each element."""
         if visit.walk is not None:
             visit.walk = with_columns(walk, visit.walk, columns)
+            if visit.face == "walk" and self._pane.line is not None:
+                visit.lines["walk"] = self._pane.line
             self.show(visit)
 
     def _walks_with_columns(self, visit: Visit, walk: Walk) -> bool:

@@ -19,7 +19,9 @@ class TypeChooser(Overlay):
 
     def __init__(self, types: Sequence[FittingType], choose: Callable[[str, int], None]) -> None:
         """:param choose: called with a type and where the object of it begins."""
-        super().__init__("It lies in", subtitle="enter opens · esc closes")
+        known = any(each.certain for each in types)
+        super().__init__("It lies in" if known else "It may lie in",
+                         subtitle="enter opens · esc closes")  # fmt: skip
         self._types = types
         self._choose = choose
         self._table = VirtualTable[FittingType](
@@ -28,6 +30,10 @@ class TypeChooser(Overlay):
             Column("", lambda each: f"{each.size:,}", width=7, right=True, role="dim"),
             Column("", lambda each: "" if each.certain else "perhaps", width=7, role="dim"),
         )
+
+    def wanted_height(self) -> int:
+        """A row for each type, and the border."""
+        return min(len(self._types) + 2, self.WANTED[1])
 
     def compose(self) -> ComposeResult:
         self.compose_add_child(self._table)
