@@ -131,6 +131,7 @@ class InspectScreen(DashboardScreen):
         super().on_resize()
         self.set_class(self.size.height < 18, "-no-memory")
         self._shown.fit()
+        self._show_path()
 
     def focus_first(self) -> None:
         """What shows the place."""
@@ -226,8 +227,12 @@ class InspectScreen(DashboardScreen):
 
     def _show_visit(self) -> None:
         if self._visit is not None:
-            self._path.show(path_line(self._history.path))
+            self._show_path()
             self._shown.show(self._visit)
+
+    def _show_path(self) -> None:
+        if self._visit is not None:
+            self._path.show(path_line(self._history.path, self.size.width - 2))
 
     # What happens in the pane.
 

@@ -88,7 +88,7 @@ class MembersFace(PlaceFace):
             self.move_to(visit.members.split(",")[0])
         else:
             self.pane.members.move_to(0)
-            if not visit.is_start:
+            if visit.label and not visit.is_start:
                 # On the member that was followed: enter goes on along a chain of the same type.
                 self.move_to(visit.label)
 

@@ -20,14 +20,27 @@ from kscope.widgets.line import Cell, Line, Span, line, width
 from kscope.widgets.table import Column
 
 
-def path_line(path: Sequence[Visit]) -> Line:
-    """The place, behind what was followed to it."""
+def path_line(path: Sequence[Visit], cells: int) -> Line:
+    """The place, behind what was followed to it; of a long way only the end."""
     labels = [visit.label or visit.name for visit in path[:-1]]
     last = path[-1]
     if last.label not in (last.name, ""):
         labels.append(last.label)
     steps = [(Span(label, "dim"), Span(" › ", "accent")) for label in labels]
-    return [*chain.from_iterable(steps), Span(last.name, "strong")]
+    here = Span(last.name, "strong")
+    room = cells - width((here,))
+    dropped = 0
+    while dropped < len(steps) and room < _steps_width(steps, dropped):
+        dropped += 1
+    return [*chain.from_iterable(_from_step(steps, dropped)), here]
+
+
+def _from_step(steps: Sequence[tuple[Span, Span]], first: int) -> Sequence[tuple[Span, ...]]:
+    return [(Span("… › ", "dim"),), *steps[first:]] if first else steps
+
+
+def _steps_width(steps: Sequence[tuple[Span, Span]], first: int) -> int:
+    return sum(map(width, _from_step(steps, first)))
 
 
 def rest_of_line(spans: Line, cells: int) -> Line:

@@ -268,7 +268,8 @@ def _number(member: Member, *, hexadecimal: bool) -> Cell:
 def member_title(row: MemberRow) -> Line:
     """The member as C declares it, and its value: what the columns may have cut."""
     value = line(value_cell(row))
-    return [Span(f"{type_name(row.member)} {row.path} "), Span("= ", "dim"), *value]
+    declared = f"{type_name(row.member)} {row.path}".rstrip()
+    return [Span(f"{declared} "), Span("= ", "dim"), *value]
 
 
 def columns(cells: int, *, hexadecimal: bool) -> list[Column[MemberRow]]:

@@ -98,6 +98,19 @@ async def test_one_comes_back_to_the_element_that_was_followed(dashboard: Kscope
         assert screen(dashboard)._pane.table.cursor == 0, "another walk begins with its first"
 
 
+async def test_an_element_begins_with_its_first_member_and_a_nameless_one_has_a_title(
+    dashboard: KscopeApp,
+) -> None:
+    async with dashboard.run_test(size=(120, 40)) as pilot:
+        await opened("list_head storlab_list", "l", "enter")(pilot)
+        members = screen(dashboard)._pane.members
+        assert members.cursor == 0
+        members.move_to([row.path for row in members.rows].index(""))
+        await pilot.pause(0.1)
+        await settle(pilot)
+        assert "─ union {…} = {…} ─" in painted(dashboard)
+
+
 async def test_columns_that_are_pointers_to_text_show_the_text_alone(dashboard: KscopeApp) -> None:
     async with dashboard.run_test(size=(80, 24)) as pilot:
         await opened("list_head slab_caches", "l")(pilot)
@@ -141,6 +154,19 @@ async def test_the_member_under_the_cursor_is_cast_and_the_way_to_it_kept(
         row = screen(dashboard)._pane.members.cursor_row
         assert row is not None
         assert row.path == "tasks"
+
+
+async def test_of_a_long_way_the_end_is_seen(dashboard: KscopeApp) -> None:
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await opened("list_head storlab_list", "l", "enter")(pilot)
+        move_to(dashboard, "link")
+        await keys("t", *typed("list_head"), "enter")(pilot)
+        visit = screen(dashboard)._visit
+        assert visit is not None
+        assert path(dashboard) == f"… › link as list_head › {visit.name}"
+        await pilot.resize_terminal(160, 24)
+        await settle(pilot)
+        assert path(dashboard).startswith("list_head storlab_list › elements › ")
 
 
 async def test_on_a_member_that_is_no_object_the_place_is_cast(dashboard: KscopeApp) -> None:
