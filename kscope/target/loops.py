@@ -7,7 +7,7 @@ timers, its crash mode.
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from drgn import Object
 
@@ -64,6 +64,20 @@ def _inorder(root: Object) -> Iterator[Object]:
         node = stack.pop()
         yield node
         parent, node = int(node.value_()), node.rb_right.read_()
+
+
+def once(nodes: Iterable[Object]) -> Iterator[Object]:
+    """What one of drgn's helpers that follows pointers itself yields, until it does so again.
+
+    :raises LoopError: then.
+    """
+    seen: set[int] = set()
+    for node in nodes:
+        address = int(node.value_())
+        if address in seen:
+            raise LoopError(f"{address:x} comes a second time: it is a loop")
+        seen.add(address)
+        yield node
 
 
 def guard() -> None:

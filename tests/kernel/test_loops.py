@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from drgn import Object, Program
+from drgn.helpers.linux.ioport import for_each_resource
 from drgn.helpers.linux.list import (
     hlist_for_each,
     hlist_for_each_entry,
@@ -16,15 +17,17 @@ from drgn.helpers.linux.list import (
 )
 from drgn.helpers.linux.llist import llist_for_each
 from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.pid import find_task
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each, rbtree_preorder_for_each
 from drgn.helpers.linux.sched import cpu_rq
 
+from kscope.kernel.access.paths import d_path, dentry_path
 from kscope.model.base import Unreadable
 from kscope.model.cpus import Cpu, CpusQuery
 from kscope.model.locks import LocksQuery
 from kscope.model.target import OpenQuery
 from kscope.session.answering import answer, finish
-from kscope.target.loops import LoopError
+from kscope.target.loops import LoopError, once
 from kscope.target.opening import open_target
 from kscope.target.target import Target
 from tests.kernel.putting import put
@@ -167,3 +170,19 @@ def test_of_a_damaged_rt_mutex_the_waiters_before_stand(
     assert why(again.unreadable, f"queue of rt_mutex {before.address:x}") == (
         f"after 1: {node.value_():x} leads to {node.value_():x}, which came before: it is a loop"
     )
+
+
+def test_a_file_that_is_below_itself_has_no_path(program: Program) -> None:
+    path = find_task(program, 1).mm.exe_file.f_path
+    dentry = path.dentry
+    assert (d_path(path), dentry_path(dentry)) == (b"/bin/busybox", b"bin/busybox")
+    put(program, dentry.d_parent.d_parent, dentry.value_())
+    for walk, start in ((d_path, path), (dentry_path, dentry)):
+        with pytest.raises(LoopError, match=f"{dentry.value_():x} is below itself"):
+            walk(start)
+
+
+def test_resources_that_lead_back_come_once(program: Program) -> None:
+    root = program["iomem_resource"].address_of_()
+    put(program, root.child.sibling, root.child.value_())
+    assert until_it_loops(once(for_each_resource(root)))[0] == root.value_()

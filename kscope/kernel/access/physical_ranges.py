@@ -13,6 +13,7 @@ from drgn.helpers.linux.ioport import for_each_resource
 
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.target.kdump import KdumpError, read_headers
+from kscope.target.loops import once
 from kscope.target.target import Target
 
 
@@ -62,7 +63,7 @@ def _in_bitmap(path: Path) -> Iterator[range]:
 
 
 def _system_ram(program: Program) -> Iterator[range]:
-    for resource in for_each_resource(program["iomem_resource"].address_of_()):
+    for resource in once(for_each_resource(program["iomem_resource"].address_of_())):
         if resource.name and resource.name.string_() in (b"System RAM", b"System RAM (kmem)"):
             yield range(resource.start.value_(), resource.end.value_() + 1)
 

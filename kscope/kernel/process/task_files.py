@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from drgn import Object
-from drgn.helpers.linux.fs import d_path, decode_file_type, for_each_file
+from drgn.helpers.linux.fs import decode_file_type, for_each_file
 
+from kscope.kernel.access.paths import d_path
 from kscope.kernel.access.reading import Readings
 from kscope.model.base import Address
 from kscope.model.task import Files, OpenFile

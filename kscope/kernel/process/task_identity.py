@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from drgn import Object, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import cpumask_to_cpulist
-from drgn.helpers.linux.fs import d_path
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mm import cmdline
 from drgn.helpers.linux.sched import task_on_cpu
 from drgn.helpers.linux.signal import signal_numbers
 
 from kscope.kernel.access.members import member, number
+from kscope.kernel.access.paths import d_path
 from kscope.kernel.access.reading import Readings
 from kscope.kernel.machine.timekeeping import boot_time_ns
 from kscope.kernel.process.task_table import PF_KTHREAD, FoundTask

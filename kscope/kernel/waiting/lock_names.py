@@ -2,10 +2,10 @@
 
 from drgn import Object, Program, Type, TypeKind, cast
 from drgn.helpers.common.type import member_at_offset
-from drgn.helpers.linux.fs import d_path, dentry_path
 from drgn.helpers.linux.list import hlist_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
 
+from kscope.kernel.access.paths import d_path, dentry_path
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.waiting.filesystems import filesystem_of
 from kscope.model.text import printable

@@ -14,6 +14,7 @@ from kscope.kernel.waiting.filesystems import super_blocks
 from kscope.model.base import Address
 from kscope.model.locks import Unanswered
 from kscope.model.text import printable
+from kscope.target.loops import once
 
 SLEEPS_IN = "rpc_wait_bit_killable"
 """Who is in this function waits for a bit of ``rpc_task.tk_runstate``."""
@@ -181,7 +182,7 @@ def mounted_by(program: Program, address: int) -> Iterator[tuple[int, str]]:
             server = cast("struct nfs_server *", block.s_fs_info)
             if server.client.cl_xprt.value_() != address:
                 continue
-            for mount in super_block_for_each_mount(block):
+            for mount in once(super_block_for_each_mount(block)):
                 source, place = printable(mount_src(mount)), printable(mount_dst(mount))
                 yield block.value_(), f"{source} on {place}"
         except READ_ERRORS:
