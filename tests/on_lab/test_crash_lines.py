@@ -70,7 +70,7 @@ async def test_the_answers_are_crashs(series: str) -> None:
     assert not different
 
 
-async def test_dates_in_the_log_are_crashs_to_the_second() -> None:
+async def test_dates_in_the_log_are_nearly_crashs() -> None:
     output = await interpreter(open_lab(NAME, "6.1")).run("log -T")
     (theirs,) = crash(find(NAME, "6.1"), ["log -T"])
     pairs = zip(_DATE.findall(output.text), _DATE.findall(theirs), strict=True)
@@ -80,13 +80,15 @@ async def test_dates_in_the_log_are_crashs_to_the_second() -> None:
             datetime.datetime.strptime(f"{date} {of}", "%a %b %d %H:%M:%S %Y")
             for date, of in ((day, year), (their_day, their_year))
         ]
-        # crash counts from a boot time in whole seconds.
-        assert abs(moments[0] - moments[1]) <= datetime.timedelta(seconds=1)
+        # crash counts from a boot time in whole seconds, which it takes from the uptime in
+        # jiffies: a busy host makes those late.
+        assert abs(moments[0] - moments[1]) <= datetime.timedelta(seconds=2)
 
 
-async def test_the_date_of_a_line_is_the_one_that_the_line_says() -> None:
-    # crash 8.0.6 takes this kernel's uptime for 3 minutes more than it is.
-    lines = await interpreter(open_lab(NAME, "6.12")).run("log -T | grep 'system clock to'")
+@pytest.mark.parametrize("series", SERIES)
+async def test_the_date_of_a_line_is_the_one_that_the_line_says(series: str) -> None:
+    # crash 8.0.6 takes the uptime of 6.12 for 3 minutes more than it is.
+    lines = await interpreter(open_lab(NAME, series)).run("log -T | grep 'system clock to'")
     found = re.search(r" (\d\d:\d\d:\d\d) .*T(\d\d:\d\d:\d\d) UTC", lines.text)
     assert found is not None
     assert found[1] == found[2]

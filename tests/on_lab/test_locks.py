@@ -192,7 +192,9 @@ def test_a_spinlock_is_found_with_who_spins_and_who_likely_holds_it(
     spins = dump.task("lockwaiter")["pid"]
     assert int(lock.address) == int(dump.lock("storlab_spin")["address"], 16)
     assert [waiter.pid for waiter in lock.waiters] == [spins]
-    assert lock.owner == dump.manifest["culprits"][0]
+    # Where one more CPU happened to be in the kernel just then, nobody is named.
+    several = "2 other CPUs run the kernel with preemption off" in lock.owner_note
+    assert lock.owner == (None if several else dump.manifest["culprits"][0])
     assert not lock.owner_certain
     assert [spinner.pid for spinner in found.spinning] == [spins]
 

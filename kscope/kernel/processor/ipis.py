@@ -4,9 +4,9 @@ A sender puts a ``call_single_data`` on the target's ``call_single_queue`` and i
 stays there, the target has its interrupts off; a sender that waits for the answer spins.
 """
 
+import contextlib
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import islice
 
 from drgn import Object, Program, container_of
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -21,22 +21,19 @@ from kscope.kernel.processor.cpu_tasks import queued
 from kscope.kernel.processor.timers import function_at
 from kscope.model.base import Address
 from kscope.model.cpus import Function, Ipi
+from kscope.target.loops import LoopError
 
 # include/linux/smp_types.h, since Linux kernel commit 4b44a21dd640 ("irq_work, smp: Allow irq_work
 # on call_single_queue") (in v5.8).
 _TYPE_MASK = 0xF0
 _ASYNC, _SYNC, _IRQ_WORK, _WAKEUP = 0x00, 0x10, 0x20, 0x30
 
-_LONGEST = 10_000
-
 
 def ipis(
     program: Program, cpu: int, current: int, now_ns: int | None, readings: Readings
 ) -> tuple[Ipi, ...]:
     """What waits on the queue of ``cpu``, the newest first."""
-    return collect(
-        readings, "call_single_queue", lambda: _ipis(program, cpu, current, now_ns), _LONGEST
-    )
+    return collect(readings, "call_single_queue", lambda: _ipis(program, cpu, current, now_ns))
 
 
 def current_csd(program: Program, cpu: int) -> Function | None:
@@ -55,22 +52,22 @@ def awaited(program: Program, sender: int) -> tuple[tuple[int, ...], Function | 
     function = None
     for cpu in for_each_possible_cpu(program):
         senders = _Senders(program, cpu)
-        for node in _queue(program, cpu):
-            if _kind(node) != _SYNC:
-                continue
-            csd = _call(node)
-            if sender == senders.of(csd):
-                if cpu not in cpus:
-                    cpus.append(cpu)
-                function = function_at(program, csd.func.value_())
+        # One that leads round in circles has told all that it holds by then.
+        with contextlib.suppress(LoopError):
+            for node in _queue(program, cpu):
+                if _kind(node) != _SYNC:
+                    continue
+                csd = _call(node)
+                if sender == senders.of(csd):
+                    if cpu not in cpus:
+                        cpus.append(cpu)
+                    function = function_at(program, csd.func.value_())
     return tuple(cpus), function
 
 
 def _queue(program: Program, cpu: int) -> Iterator[Object]:
     head = per_cpu(program["call_single_queue"], cpu)
-    nodes = llist_for_each_entry("struct __call_single_node", head.first, "llist")
-    # One more than is shown, which tells of a list that leads round in circles.
-    return islice(nodes, _LONGEST + 1)
+    return llist_for_each_entry("struct __call_single_node", head.first, "llist")
 
 
 def _kind(node: Object) -> int:

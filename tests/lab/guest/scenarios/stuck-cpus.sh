@@ -1,6 +1,6 @@
 # CPU 1 spins with interrupts off, and everything that can wait for a CPU waits for it. CPU 2 spins
 # until CPU 1 has taken its call, with three tasks queued behind. On CPU 3 real-time tasks leave
-# little to two normal ones; on 6.1 they have used up their 9 s of every minute and are throttled.
+# little to two normal ones; on 6.1 they have used up their 18 s of two minutes and are throttled.
 # All else stays on CPU 0: a kernel thread woken on CPU 1 would never run again.
 for affinity in /proc/irq/*/smp_affinity; do
 	echo 1 > "$affinity" 2> /dev/null
@@ -9,8 +9,8 @@ echo 1 > /sys/devices/virtual/workqueue/cpumask
 for process in /proc/[0-9]*; do
 	taskset -p 1 "${process#/proc/}" > /dev/null 2>&1
 done
-setting kernel/sched_rt_period_us 60000000
-setting kernel/sched_rt_runtime_us 9000000
+setting kernel/sched_rt_period_us 120000000
+setting kernel/sched_rt_runtime_us 18000000
 
 # A deadline task must be free to run anywhere when it becomes one.
 taskset f storlab-task -n deadline-a -p DEADLINE steps "move:0 sleep:9000 move:1 spin" &
