@@ -25,9 +25,9 @@ for field in ("nodename", "release", "version", "machine"):
 print("memory", totalram_pages(prog) * prog["PAGE_SIZE"].value_())
 print("tainted", tainted(prog))
 try:
-    print("panic", panic_message(prog))
     task = panic_task(prog)
     print("task", task.pid.value_(), task.comm.string_(), hex(task.value_()), task_cpu(task))
+    print("panic", panic_message(prog))
 except LookupError as error:
     print("no panic:", error)
 for i, string in enumerate(prog["dmi_ident"]):

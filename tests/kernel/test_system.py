@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from drgn.commands import run_command
 
-from kscope.dialect.system import text
+from kscope.dialect.system import equivalent, text
 from kscope.kernel.system import system
 from kscope.model.system import System, SystemQuery
 from kscope.model.target import OpenQuery
@@ -104,3 +104,8 @@ def test_a_kernel_that_did_not_die_has_no_panic_whatever_its_log_says(demo: Path
     answer = system(replace(target, identity=identity), SystemQuery())
     assert (answer.panic_message, answer.panic_task) == ("", None)
     assert "PANIC" not in facts(text(SystemQuery(), answer))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(equivalent(SystemQuery()).drgn, {"prog": target.program})
+    assert "no panic: " in printed.getvalue()
+    assert "hung_task" not in printed.getvalue()
