@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -183,7 +184,16 @@ def test_a_dump_whose_name_looks_like_an_option_can_be_surveyed(demo: Path, tmp_
     assert "2 x  hung-task" in done.stdout
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """What a shell runs in its background ignores SIGINT, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.alone
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_none_of_the_processes_that_survey_side_by_side(
     demo: Path, tmp_path: Path, number: signal.Signals
