@@ -120,13 +120,17 @@ class MembersFace(PlaceFace):
         return row if isinstance(row, MemberRow) else None
 
 
-class LayoutFace(PlaceFace):
-    """Types and offsets alone."""
-
-    READING = "reading the type"
+class _TextFace(PlaceFace):
+    """One whose answer is lines of text."""
 
     def __init__(self, pane: PlaceView) -> None:
         super().__init__(pane, pane.text)
+
+
+class LayoutFace(_TextFace):
+    """Types and offsets alone."""
+
+    READING = "reading the type"
 
     def title(self, visit: Visit) -> str:
         return f"Layout of {visit.type}"
@@ -135,13 +139,10 @@ class LayoutFace(PlaceFace):
         self.pane.show_lines(layout_lines(answer), Empty("it has no members"))
 
 
-class MemoryFace(PlaceFace):
+class MemoryFace(_TextFace):
     """Memory as it lies."""
 
     READING = "reading memory"
-
-    def __init__(self, pane: PlaceView) -> None:
-        super().__init__(pane, pane.text)
 
     def title(self, visit: Visit) -> str:
         order = ", big-endian" if visit.big_endian else ""
@@ -152,13 +153,10 @@ class MemoryFace(PlaceFace):
         self.pane.show_lines(memory_lines(answer))
 
 
-class CodeFace(PlaceFace):
+class CodeFace(_TextFace):
     """The function that the place is in."""
 
     READING = "decoding"
-
-    def __init__(self, pane: PlaceView) -> None:
-        super().__init__(pane, pane.text)
 
     def title(self, visit: Visit) -> str:  # noqa: ARG002
         return "Code"
@@ -172,13 +170,10 @@ class CodeFace(PlaceFace):
             self.pane.show_title(f"Code of {answer.function}{module}{part}")
 
 
-class AddressFace(PlaceFace):
+class AddressFace(_TextFace):
     """What is at the address."""
 
     READING = "looking it up"
-
-    def __init__(self, pane: PlaceView) -> None:
-        super().__init__(pane, pane.text)
 
     def title(self, visit: Visit) -> str:
         return f"What is at {visit.address or 0:x}"
