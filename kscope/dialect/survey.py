@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kscope.dialect.views import Equivalent
 from kscope.model.survey import Finding, RuleReport, Survey, SurveyQuery
+from kscope.model.text import code_span
 
 QUERY = SurveyQuery
 
@@ -138,12 +139,12 @@ def markdown(result: Survey) -> str:
         if value:
             lines.append(f"- {name}: {_escaped(str(value))}")
     if result.signature:
-        lines.append(f"- Signature: {_code(result.signature)}")
+        lines.append(f"- Signature: {code_span(result.signature)}")
     for finding in result.findings:
         lines += ["", f"## {finding.severity.capitalize()}: {_escaped(finding.title)}", ""]
         lines += [_escaped(finding.explanation.strip()), ""]
         for evidence in finding.evidence:
-            crash = f" ({_code(evidence.crash)})" if evidence.crash else ""
+            crash = f" ({code_span(evidence.crash)})" if evidence.crash else ""
             lines.append(f"- {_escaped(evidence.label)}: {_escaped(evidence.text)}{crash}")
         if finding.disproof:
             lines += ["", f"Disproved if: {_escaped(finding.disproof)}."]
@@ -152,11 +153,6 @@ def markdown(result: Survey) -> str:
         lines += ["", "## Not looked at", ""]
         lines += [f"- {about}: {_escaped(why)}" for about, why in missing]
     return "\n".join(lines)
-
-
-def _code(command: str) -> str:
-    """A command as code; one with a backtick in it between two of them."""
-    return f"`` {command} ``" if "`" in command else f"`{command}`"
 
 
 _MARKED = re.compile(r"[\\`*\[\]]|<(?=[A-Za-z/!?])|_(?!\w)|^[#>+-]")

@@ -5,6 +5,8 @@ hold escape sequences that set the reader's clipboard, newlines that forge lines
 marks that reverse the reading direction. They become ``str`` here and nowhere else.
 """
 
+import re
+
 
 def printable(raw: bytes | str) -> str:
     r"""``raw`` with everything that is not a visible character written as an escape.
@@ -33,3 +35,9 @@ def _escape(character: str) -> str:
     if code < 0x10000:
         return f"\\u{code:04x}"
     return f"\\U{code:08x}"
+
+
+def code_span(text: str) -> str:
+    """Text as code in Markdown: its marks are longer than any in the text."""
+    mark = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark}{text}{mark}" if len(mark) == 1 else f"{mark} {text} {mark}"

@@ -12,6 +12,7 @@ from kscope.dialect.layout import date, size
 from kscope.model.base import Unreadable
 from kscope.model.system import System
 from kscope.model.target import DebugInfo, Identity
+from kscope.model.text import code_span
 from kscope.report.notebook import Block, Notebook, Step
 from kscope.report.redaction import Redactor
 
@@ -125,7 +126,7 @@ def _markdown(notebook: Notebook, header: Header) -> Iterator[str]:
 
 
 def _markdown_block(number: int, block: Block) -> Iterator[str]:
-    heading = _without_tags(block.heading) if block.question.strip() else _code(block.heading)
+    heading = _without_tags(block.heading) if block.question.strip() else code_span(block.heading)
     yield f"## {number}. {heading}".rstrip()
     rest = block.question.strip().partition("\n")[2].strip("\n")
     if rest:
@@ -151,12 +152,6 @@ def _markdown_block(number: int, block: Block) -> Iterator[str]:
 def _escaped(text: str) -> str:
     """Text that is not the reader's own, so that Markdown makes nothing of it."""
     return _MARKDOWN.sub(r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    """A code span: its marks are longer than any in the text."""
-    mark = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{mark}{text}{mark}" if len(mark) == 1 else f"{mark} {text} {mark}"
 
 
 def _without_tags(text: str) -> str:
