@@ -15,7 +15,7 @@ from drgn.helpers.linux.mm import (
 from drgn.helpers.linux.slab import slab_cache_objects_per_slab, slab_object_info
 
 from kscope.kernel.access.fields import of_type
-from kscope.kernel.access.page_tables import walk
+from kscope.kernel.access.page_tables import has_five_levels, walk
 from kscope.kernel.access.reading import Readings
 from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.expression.language import Expressions
@@ -150,7 +150,7 @@ class _Finder:
         if (self._is_user() and user is None) or self._query.physical or not self._is_canonical():
             return ()
         mm = self._mm(user)
-        five_levels = bool(self._target.vmcoreinfo.number("pgtable_l5_enabled"))
+        five_levels = has_five_levels(self._target)
         table = self._readings.read("the page tables", lambda: self._table_start(mm), None)
         if table is None:
             return ()

@@ -11,6 +11,7 @@ from drgn.helpers.linux.sched import cpu_rq
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kscope.kernel.access.lists import collect
+from kscope.kernel.access.page_tables import address_bits
 from kscope.kernel.access.reading import READ_ERRORS, Readings
 from kscope.kernel.death.panic import panic_cpu
 from kscope.kernel.machine.clocks import jiffy_ns
@@ -305,8 +306,7 @@ def _segment(target: Target, stretch: Stretch) -> CpuSegment:
 
 def _target(target: Target, name: str, value: int) -> str:
     """What a register points at, if that is in the kernel."""
-    lowest = -1 << (56 if target.vmcoreinfo.number("pgtable_l5_enabled") else 47)
-    if value < lowest % (1 << 64) or name in ("rflags", "gs.base", "fs.base"):
+    if value < (1 << 64) - (1 << address_bits(target)) or name in ("rflags", "gs.base", "fs.base"):
         return ""
     try:
         symbol = target.program.symbol(value)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from drgn import FaultError, Program
+from drgn import Architecture, FaultError, Program
 
 from kscope.kernel.access.reading import reason
 from kscope.model.address import TableEntry
 from kscope.model.base import Address
+from kscope.target.target import Target
 
 _PRESENT, _PAGE_SIZE = 0x1, 0x80
 _FRAME = 0x000FFFFFFFFFF000
@@ -14,6 +15,19 @@ _FLAGS = {
     0x1: "PRESENT", 0x2: "RW", 0x4: "USER", 0x8: "PWT", 0x10: "PCD", 0x20: "ACCESSED",
     0x40: "DIRTY", 0x80: "PSE", 0x100: "GLOBAL", 1 << 63: "NX",
 }  # fmt: skip
+
+
+def address_bits(target: Target) -> int:
+    """How many bits of an address count, on each side of the hole between user and kernel."""
+    platform = target.program.platform
+    if platform is None or platform.arch is not Architecture.X86_64:
+        return 63
+    return 56 if has_five_levels(target) else 47
+
+
+def has_five_levels(target: Target) -> bool:
+    """Whether the kernel uses page tables of five levels, or of four."""
+    return bool(target.vmcoreinfo.number("pgtable_l5_enabled"))
 
 
 def walk(program: Program, table: int, address: int, *, five_levels: bool) -> Iterator[TableEntry]:

@@ -7,12 +7,13 @@ tasks, slab objects, pages, vmap areas.
 import errno
 from typing import NamedTuple
 
-from drgn import Architecture, Object, Program, sizeof
+from drgn import Object, Program, sizeof
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.mm import find_vmap_area, in_direct_map, page_to_pfn, virt_to_phys
 from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.slab import SlabObjectInfo, slab_object_info
 
+from kscope.kernel.access.page_tables import address_bits
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.access.symbols import symbols_of
 from kscope.kernel.process.task_table import task_table
@@ -73,7 +74,7 @@ class Addresses:
         self._target = target
         self._program = target.program
         self._symbols = symbols_of(target)
-        self._address_bits = _address_bits(target)
+        self._address_bits = address_bits(target)
         self._typed = target.debug_info.types != "none"
         self._known: dict[int, Identity] = {}
         self._per_cpu: list[tuple[range, int]] | None = None
@@ -303,14 +304,6 @@ def addresses_of(target: Target) -> Addresses:
         cache["kscope addresses"] = Addresses(target)
     found: Addresses = cache["kscope addresses"]
     return found
-
-
-def _address_bits(target: Target) -> int:
-    """How many bits of an address count, on each side of the hole between user and kernel."""
-    platform = target.program.platform
-    if platform is None or platform.arch is not Architecture.X86_64:
-        return 63
-    return 56 if target.vmcoreinfo.number("pgtable_l5_enabled") else 47
 
 
 def _per_cpu_areas(program: Program) -> list[tuple[range, int]]:

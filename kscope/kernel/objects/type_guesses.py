@@ -116,9 +116,12 @@ def _slab_object(program: Program, text: str, start: int) -> Iterator[Guess]:
     yield Guess(type_, start, why, certain=not others)
 
 
+_CACHE_KEY = "kscope merged caches"
+
+
 def _sharers(program: Program) -> dict[str, int]:
     """How many caches were merged into one that has the name of the first of them."""
-    if "kscope merged caches" not in program.cache:
+    if _CACHE_KEY not in program.cache:
         found: dict[str, int] = {}
         try:
             for cache in for_each_slab_cache(program):
@@ -127,8 +130,8 @@ def _sharers(program: Program) -> dict[str, int]:
                     found[printable(cache.name.string_())] = cache.refcount.value_()
         except READ_ERRORS:
             pass  # their list is damaged: of those that follow it is not known
-        program.cache["kscope merged caches"] = found
-    sharers: dict[str, int] = program.cache["kscope merged caches"]
+        program.cache[_CACHE_KEY] = found
+    sharers: dict[str, int] = program.cache[_CACHE_KEY]
     return sharers
 
 

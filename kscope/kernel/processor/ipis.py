@@ -51,18 +51,20 @@ def awaited(program: Program, sender: int) -> tuple[tuple[int, ...], Function | 
     cpus: list[int] = []
     function = None
     for cpu in for_each_possible_cpu(program):
-        senders = _Senders(program, cpu)
-        # One that leads round in circles has told all that it holds by then.
-        with contextlib.suppress(LoopError):
-            for node in _queue(program, cpu):
-                if _kind(node) != _SYNC:
-                    continue
-                csd = _call(node)
-                if sender == senders.of(csd):
-                    if cpu not in cpus:
-                        cpus.append(cpu)
-                    function = function_at(program, csd.func.value_())
+        if functions := list(_awaited_of(program, cpu, sender)):
+            cpus.append(cpu)
+            function = functions[-1]
     return tuple(cpus), function
+
+
+def _awaited_of(program: Program, cpu: int, sender: int) -> Iterator[Function]:
+    """What one CPU should do that ``sender`` waits for."""
+    senders = _Senders(program, cpu)
+    # A queue that leads round in circles has told all that it holds by then.
+    with contextlib.suppress(LoopError):
+        for node in _queue(program, cpu):
+            if _kind(node) == _SYNC and senders.of(csd := _call(node)) == sender:
+                yield function_at(program, csd.func.value_())
 
 
 def _queue(program: Program, cpu: int) -> Iterator[Object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kscope.kernel.access.page_tables import address_bits
 from kscope.kernel.access.reading import READ_ERRORS
 from kscope.kernel.death.exception import Stopped
 from kscope.kernel.death.instruction import Instruction, decode
@@ -23,7 +24,7 @@ _TITLES: dict[PanicKind, str] = {
 
 def _user_end(facts: Facts) -> int:
     """Above are no user addresses, and up to the kernel's no addresses at all."""
-    return 1 << (56 if facts.target.vmcoreinfo.number("pgtable_l5_enabled") else 47)
+    return 1 << address_bits(facts.target)
 
 
 def _check(facts: Facts) -> Iterator[Finding]:
